@@ -30,8 +30,11 @@ class Workspace:
 
     @property
     def python(self) -> Path:
-        """The environment's interpreter. conda's layout and venv's differ on Windows: conda's is meant."""
-        return self.prefix / "python.exe" if sys.platform == "win32" else self.prefix / "bin" / "python"
+        """The environment's interpreter, whether conda or a venv laid the prefix out (they differ on Windows)."""
+        if sys.platform != "win32":
+            return self.prefix / "bin" / "python"
+        conda, venv = self.prefix / "python.exe", self.prefix / "Scripts" / "python.exe"
+        return venv if venv.exists() and not conda.exists() else conda
 
     @property
     def manifest_path(self) -> Path:

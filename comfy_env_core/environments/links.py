@@ -1,0 +1,73 @@
+"""The link from an isolated directory to its environment: for people who look around; running never depends on it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+from comfy_env_core.environments.store import PREFIX_OF_NAME, Workspace
+
+
+def link(site_dir: Path, workspace: Workspace) -> str | None:
+    """Makes `site_dir/_env_<id>` lead to the workspace and removes links to environments the site had before.
+
+    None when the link is right, else a sentence why there is none. Never raises for what the disk refuses, and never
+    touches anything that is not a link.
+    """
+    place = site_dir / workspace.directory.name
+    try:
+        _remove_outdated(site_dir, workspace)
+        if _is_link(place):
+            if _leads_to(place, workspace.directory):
+                return None
+            os.unlink(place)
+        elif place.exists():
+            return f"No link {str(place)!r}: something that is not a link is already there; it is left alone."
+        _make_link(place, workspace.directory)
+    except OSError as error:
+        return (
+            f"No link {str(place)!r} to the environment: {error.strerror or error}. "
+            "The nodes run without it; make the folder writable if you want the link."
+        )
+    return None
+
+
+def _remove_outdated(site_dir: Path, workspace: Workspace) -> None:
+    """Links to other environments of the same store, or to nothing, are what an earlier version of the file left."""
+    for place in site_dir.glob(f"{PREFIX_OF_NAME}*"):
+        if place.name == workspace.directory.name or not _is_link(place):
+            continue
+        target = Path(os.readlink(place).removeprefix("\\\\?\\"))
+        if target.parent == workspace.directory.parent or not place.exists():
+            os.unlink(place)
+
+
+def _is_link(place: Path) -> bool:
+    """A symlink, or on Windows a junction, which `is_symlink` does not call one."""
+    if place.is_symlink():
+        return True
+    if sys.platform != "win32":
+        return False
+    try:
+        return os.lstat(place).st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+    except OSError:
+        return False
+
+
+def _leads_to(place: Path, directory: Path) -> bool:
+    try:
+        return os.path.samefile(place, directory)
+    except OSError:
+        return False  # it leads nowhere
+
+
+def _make_link(place: Path, directory: Path) -> None:
+    if sys.platform == "win32":
+        # A symlink needs a privilege that ordinary users lack; a junction does not. Imported here: Windows only.
+        import _winapi
+
+        _winapi.CreateJunction(str(directory), str(place))
+    else:
+        os.symlink(directory, place, target_is_directory=True)
