@@ -1,0 +1,255 @@
+"""Files over HTTP(S) with the user's proxies, certificates and credentials. Stdlib only.
+
+urllib reads the proxy variables itself; this module adds the certificate store, credentials inside URLs or in .netrc
+(sent to the named host only, never along a redirect), deadlines, checksums and errors with a cause.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import errno
+import hashlib
+import http.client
+import importlib
+import netrc
+import os
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.user_settings import UserSettings, redact
+
+_CHUNK_BYTES = 256 * 1024
+_NETWORK_REMEDY = (
+    "Check the connection, or name a mirror, proxy or certificate in pip's or uv's configuration "
+    "(index-url, proxy, cert), then build again."
+)
+
+
+class NotThere(Exception):
+    """The server answered that it has no such page (404, 410)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """One fetched document. `url` is where it was found in the end, the base of its relative links."""
+
+    url: str
+    content_type: str
+    body: bytes
+
+
+class Fetcher:
+    """Fetches pages and files. `deadline` (of `time.monotonic`) bounds all its work, `timeout_s` one silence."""
+
+    def __init__(
+        self,
+        settings: UserSettings,
+        *,
+        timeout_s: float = 20.0,
+        deadline: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._deadline = deadline
+        self._check = check
+
+    def page(self, url: str, *, accept: str = "*/*", limit_bytes: int = 64 << 20) -> Page:
+        """The document at `url`. Raises `NotThere`, or `BuildError` (NETWORK) naming the host and what happened."""
+        try:
+            with self._open(url, {"Accept": accept}) as response:
+                body = b"".join(self._chunks(response, url, limit_bytes))
+                return Page(response.geturl(), response.headers.get_content_type(), body)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(url, error) from error
+
+    def answers(self, url: str) -> bool:
+        """True if the server behind `url` sends a status at all (also 403 or 404): it is there and reachable."""
+        try:
+            with self._open(url, {"Range": "bytes=0-0"}):
+                return True
+        except urllib.error.HTTPError as error:
+            return error.code < 500
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def download(self, url: str, path: Path, sha256: str, *, limit_bytes: int = 1 << 30) -> None:
+        """Writes the file at `url` to `path`, which exists afterwards only if its sha256 is the given one.
+
+        Raises `NotThere` or BuildError: NETWORK (also for a wrong checksum), DISK_FULL, PERMISSION.
+        """
+        temporary = path.with_name(f"{path.name}.part")
+        try:
+            digest = self._stream(url, temporary, limit_bytes)
+            if digest != sha256:
+                raise BuildError(
+                    BuildCause.NETWORK,
+                    f"Downloading {redact(url)!r} gave a file with sha256 {digest}, expected {sha256}; it was thrown away.",
+                    "The mirror or proxy serves another file than the one that was published; ask whoever runs it, "
+                    "or use another index.",
+                )
+            os.replace(temporary, path)
+        except OSError as error:
+            raise storage_failure(path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _stream(self, url: str, path: Path, limit_bytes: int) -> str:
+        digest = hashlib.sha256()
+        with open(path, "wb") as file:
+            try:
+                response = self._open(url, {})
+            except (OSError, http.client.HTTPException) as error:
+                raise self._failure(url, error) from error
+            with response:
+                chunks = self._chunks(response, url, limit_bytes)
+                while True:
+                    try:
+                        chunk = next(chunks, b"")
+                    except (OSError, http.client.HTTPException) as error:
+                        raise self._failure(url, error) from error
+                    if not chunk:
+                        return digest.hexdigest()
+                    digest.update(chunk)
+                    file.write(chunk)  # outside the try: a full disk is not a network failure
+
+    def _chunks(self, response: http.client.HTTPResponse, url: str, limit_bytes: int) -> Iterator[bytes]:
+        announced = response.headers.get("Content-Length")
+        got = 0
+        while chunk := response.read1(_CHUNK_BYTES):
+            self._check()
+            self._remaining_s(url)
+            got += len(chunk)
+            if got > limit_bytes:
+                raise OSError(errno.EMSGSIZE, f"the answer is longer than {limit_bytes} bytes")
+            yield chunk
+        if announced is not None and announced.isdigit() and got < int(announced):
+            raise http.client.IncompleteRead(b"", int(announced) - got)
+
+    def _open(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        plain, authorization = _split_credentials(url)
+        request = urllib.request.Request(plain, headers={"User-Agent": "comfy-env-manager", **headers})
+        if authorization:
+            # urllib would repeat an ordinary header at the target of a redirect, which may be somebody else's host
+            request.add_unredirected_header("Authorization", authorization)
+        parts = urlsplit(plain)
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler(self._proxies())]
+        if parts.scheme == "https":
+            context = ssl_context(self._settings, parts.hostname or "", parts.port)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers)
+        timeout_s = min(self._timeout_s, self._remaining_s(url))
+        response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
+        return response
+
+    def _proxies(self) -> dict[str, str]:
+        """Proxies for urllib, from the environment and from pip's and pixi's files; it reads NO_PROXY by itself."""
+        proxies = dict(urllib.request.getproxies())
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            if name in self._settings.proxies:
+                proxies.setdefault(name[: -len("_PROXY")].lower(), self._settings.proxies[name])
+        return proxies
+
+    def _remaining_s(self, url: str) -> float:
+        if self._deadline is None:
+            return self._timeout_s
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "the time set aside for the network is used up")
+        return remaining
+
+    def _failure(self, url: str, error: Exception) -> Exception:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+            if error.code in (404, 410):
+                return NotThere(redact(url))
+            what = f"the server answered {error.code} {error.reason}"
+            if error.code in (401, 403, 407):
+                what += " (credentials missing or refused)"
+        else:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            what = str(reason) or type(reason).__name__
+        return BuildError(BuildCause.NETWORK, f"Fetching {redact(url)!r} failed: {what}.", _NETWORK_REMEDY)
+
+
+def storage_failure(path: Path, error: OSError) -> BuildError:
+    """What a failing write, rename or mkdir under `path` means."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return BuildError(
+            BuildCause.DISK_FULL,
+            f"Writing {str(path)!r} failed: the disk is full.",
+            "Make room (`python -m comfy_env_core clean` removes unused environments) or move the store with "
+            "COMFY_ENV_ROOT, then build again.",
+        )
+    return BuildError(
+        BuildCause.PERMISSION,
+        f"Writing {str(path)!r} failed: {error.strerror or error}.",
+        "Make the directory writable for this user, or choose another store with COMFY_ENV_ROOT.",
+    )
+
+
+def ssl_context(settings: UserSettings, host: str, port: int | None) -> ssl.SSLContext:
+    """The user's certificates, else the system's, else certifi's if this Python came without any."""
+    bundle = settings.ca_bundle
+    if bundle is not None:
+        directory = bundle.is_dir()
+        context = ssl.create_default_context(
+            cafile=None if directory else str(bundle), capath=str(bundle) if directory else None
+        )
+    else:
+        context = ssl.create_default_context()
+        if not _has_authorities(context):
+            bundled = _certifi_bundle()
+            if bundled:
+                context.load_verify_locations(bundled)
+    if settings.client_certificate:
+        context.load_cert_chain(str(settings.client_certificate))
+    if settings.is_trusted(host, port):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _has_authorities(context: ssl.SSLContext) -> bool:
+    """Portable Pythons look for certificates where they were compiled, a place that often does not exist."""
+    paths = ssl.get_default_verify_paths()
+    if context.cert_store_stats()["x509_ca"] or paths.cafile:
+        return True
+    return bool(paths.capath and next(iter(Path(paths.capath).glob("*")), None))
+
+
+def _certifi_bundle() -> str | None:
+    for name in ("certifi", "pip._vendor.certifi"):
+        try:
+            return str(importlib.import_module(name).where())
+        except ImportError:
+            continue
+    return None
+
+
+def _split_credentials(url: str) -> tuple[str, str | None]:
+    """The URL without user and password, and the Authorization header that stands for them (or for .netrc's)."""
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if parts.username is not None:
+        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    elif parts.hostname:
+        user, password = _netrc_credentials(parts.hostname)
+    if not user and not password:
+        return urlunsplit(parts), None
+    return urlunsplit(parts), "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _netrc_credentials(host: str) -> tuple[str, str]:
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+    except (OSError, netrc.NetrcParseError):  # none there, or one that pip would pass over as well
+        return "", ""
+    return (found[0] or "", found[2] or "") if found else ("", "")
