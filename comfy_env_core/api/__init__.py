@@ -1,0 +1,1 @@
+"""REST routes and push events over a manager that is passed in; knows aiohttp and nothing of ComfyUI."""

@@ -1,0 +1,91 @@
+"""`python install.py`: builds every missing environment beside this pack, with progress, and says what failed."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core import assembly
+from comfy_env_core.discovery import host_skips, scan
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Store
+from comfy_env_core.manager import BuildMode, Manager
+from comfy_env_core.narration import Narrator
+
+log = logging.getLogger("comfy-env")
+
+_PACK_ROOT = Path(__file__).absolute().parents[2]
+
+
+class NoHost:
+    """`HostServices` where no ComfyUI runs: describing nodes must not need them."""
+
+    def progress(self, value: float, total: float, preview: Any, node_id: str | None, prompt_id: str | None) -> None:
+        pass
+
+    def send_sync(self, event: str, data: Any, sid: str | None) -> None:
+        pass
+
+    def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        raise RuntimeError(f"folder_paths.{function} needs a running ComfyUI; this is an installation.")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0: everything is ready. 1: something failed, told in the last lines. 130: interrupted."""
+    options = _parser().parse_args(arguments)
+    directories = tuple(options.custom_nodes) or (_custom_nodes_beside_us(),)
+    found = scan(directories, host_skips(disable_all=False, whitelist=()))
+    store = Store.default()
+    manager = assembly.assemble(
+        store,
+        found,
+        comfyui_source=assembly.find_comfyui(directories[0]),
+        services=NoHost(),
+        mode=BuildMode.BLOCKING,
+    )
+    manager.add_listener(Narrator(log, manager.names_of))
+    log.info("%d isolated in %s; environments in %s", len(found.sites), ", ".join(map(str, directories)), store.root)
+    began = time.monotonic()
+    try:
+        manager.allow_workers()
+        manager.start()
+        manager.wait()
+    except KeyboardInterrupt:
+        log.error("Interrupted; nothing half-built will be taken for ready.")
+        return 130
+    finally:
+        manager.shutdown()
+    return _summary(manager, time.monotonic() - began)
+
+
+def _summary(manager: Manager, elapsed_s: float) -> int:
+    failed = [site for site in manager.sites.values() if site.state is not SiteState.READY]
+    ready = len(manager.sites) - len(failed)
+    log.info("%d ready, %d failed, %.0f s", ready, len(failed), elapsed_s)
+    for site in failed:
+        log.error("  %s: %s", site.id, site.failure or site.state.value)
+    return 1 if failed else 0
+
+
+def _custom_nodes_beside_us() -> Path:
+    """The directory that holds this pack. A linked pack is found by the shell's idea of where it is."""
+    shell = os.environ.get("PWD", "")
+    if shell and os.path.isdir(shell) and os.path.samefile(shell, _PACK_ROOT):
+        return Path(shell).parent
+    return _PACK_ROOT.parent
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="install.py", description=__doc__)
+    parser.add_argument(
+        "custom_nodes",
+        nargs="*",
+        type=Path,
+        help="custom_nodes directories; the default is the one that this pack lies in",
+    )
+    return parser

@@ -1,0 +1,65 @@
+"""Stand-ins that import the rest of this room when they are first used.
+
+Hooks and builds start at prestartup, before ComfyUI has set CUDA_VISIBLE_DEVICES. Whatever imports `comfy.utils`,
+`comfy.model_management` or `server` imports torch, which must not happen before. A node is called, and a worker asks
+for something, only long after.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from comfy_env_core.comfyui.proxies import NodeCall
+from comfy_env_core.sites.runtime import SiteRuntime
+
+if TYPE_CHECKING:
+    from comfy_env_core.comfyui.calls import SiteCaller
+    from comfy_env_core.comfyui.services import ComfyUIServices
+    from comfy_env_core.manager import Manager
+
+
+class DeferredCaller:
+    """A `NodeCaller` for one site."""
+
+    def __init__(self, manager: Manager, site: SiteRuntime) -> None:
+        self._manager = manager
+        self._site = site
+
+    @functools.cached_property
+    def _caller(self) -> SiteCaller:
+        from comfy_env_core.comfyui.calls import SiteCaller  # imports torch, see above
+
+        return SiteCaller(
+            run=functools.partial(self._manager.run, self._site),
+            has_torch=lambda: self._site.has_torch,
+        )
+
+    def call(self, call: NodeCall) -> Any:
+        return self._caller.call(call)
+
+    async def call_async(self, call: NodeCall) -> Any:
+        return await self._caller.call_async(call)
+
+    def forget(self, instance: str) -> None:
+        self._manager.forget(self._site, instance)
+
+
+class DeferredServices:
+    """`HostServices` over the running ComfyUI."""
+
+    @functools.cached_property
+    def _services(self) -> ComfyUIServices:
+        from comfy_env_core.comfyui.services import ComfyUIServices  # imports torch, see above
+
+        return ComfyUIServices()
+
+    def progress(self, value: float, total: float, preview: Any, node_id: str | None, prompt_id: str | None) -> None:
+        self._services.progress(value, total, preview, node_id, prompt_id)
+
+    def send_sync(self, event: str, data: Any, sid: str | None) -> None:
+        self._services.send_sync(event, data, sid)
+
+    def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return self._services.folder_paths(function, args, kwargs)

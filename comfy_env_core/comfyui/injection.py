@@ -1,0 +1,80 @@
+"""Nodes that become available while ComfyUI runs: the pack is loaded again, by ComfyUI's own loader.
+
+ComfyUI's loader does the registering (web folder, module names, collisions with built-in nodes), so that a pack which
+came late is the same as one that was there at boot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+
+import nodes
+from comfy_execution import caching
+
+from comfy_env_core.comfyui.modules import NotReady
+from comfy_env_core.comfyui.presence import Presence
+
+log = logging.getLogger("comfy-env")
+
+#: What ComfyUI writes before the pack's name into `RELATIVE_PYTHON_MODULE` of every custom node.
+_CUSTOM_NODES = "custom_nodes."
+
+NodesListener = Callable[[str, "tuple[str, ...]"], None]
+
+
+class Injector:
+    """Loads packs again on ComfyUI's event loop. `announce(pack name, node ids)` is called after each."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, announce: NodesListener) -> None:
+        self._loop = loop
+        self._announce = announce
+
+    def inject(self, pack_path: Path, presences: Iterable[Presence]) -> Future[None]:
+        """Schedules the reload; safe from any thread. The future holds what went wrong, if anything did."""
+        return asyncio.run_coroutine_threadsafe(self._reload(pack_path, tuple(presences)), self._loop)
+
+    async def _reload(self, pack_path: Path, presences: tuple[Presence, ...]) -> None:
+        before = dict(nodes.NODE_CLASS_MAPPINGS)
+        for presence in presences:
+            _forget_modules(presence.forget())
+        if not await nodes.load_custom_node(str(pack_path), _not_custom(), module_parent="custom_nodes"):
+            raise RuntimeError(f"ComfyUI could not load {str(pack_path)!r}; its message is in the lines above.")
+        unregister_unready()
+        changed = tuple(
+            sorted(name for name, value in nodes.NODE_CLASS_MAPPINGS.items() if before.get(name) is not value)
+        )
+        for name in changed:
+            # ComfyUI remembers for ever, by the node's name, whether a class wants its id.
+            caching.NODE_CLASS_CONTAINS_UNIQUE_ID.pop(name, None)
+        self._announce(pack_path.name, changed)
+
+
+def unregister_unready() -> None:
+    """Takes out the nodes that a pack registered with stubs. ComfyUI would show them without inputs, and a workflow that
+    is open in the page would lose its links to them; missing nodes keep theirs."""
+    for name, node in list(nodes.NODE_CLASS_MAPPINGS.items()):
+        if isinstance(node, type) and issubclass(node, NotReady):
+            del nodes.NODE_CLASS_MAPPINGS[name]
+
+
+def _not_custom() -> set[str]:
+    """The names that no pack may take over: built-in nodes, as at boot."""
+    return {
+        name
+        for name, node in nodes.NODE_CLASS_MAPPINGS.items()
+        if not getattr(node, "RELATIVE_PYTHON_MODULE", "nodes").startswith(_CUSTOM_NODES)
+    }
+
+
+def _forget_modules(names: Iterable[str]) -> None:
+    for name in names:
+        module = sys.modules.pop(name, None)
+        parent, _, child = name.rpartition(".")
+        # `from . import child` looks at the parent's attribute before it looks at sys.modules.
+        if module is not None and parent in sys.modules and getattr(sys.modules[parent], child, None) is module:
+            delattr(sys.modules[parent], child)

@@ -1,0 +1,85 @@
+"""How one isolated site shows itself in the host's modules, before and after its environment is ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType, ModuleType
+
+from comfy_env_core.comfyui import modules
+from comfy_env_core.comfyui.proxies import NodeCaller, ProxyFactory
+from comfy_env_core.manager import BuildMode
+from comfy_env_core.sites.runtime import Description, SiteRuntime
+
+
+class Presence:
+    """Provides the host's modules for one site. A `ModuleProvider` for the import hooks.
+
+    A module for which there is a description is filled from it. For any other the site is told that the host wants it,
+    and the module gets through its import with stubs. When the site has got further, `is_outdated` says that the pack
+    should be imported anew, and `forget` names the modules that have to go for that.
+    """
+
+    def __init__(self, site: SiteRuntime, caller: NodeCaller, mode: BuildMode) -> None:
+        self.site = site
+        self._factory = ProxyFactory(caller)
+        self._mode = mode
+        self._provided: dict[str, tuple[ModuleType, str, Description | None]] = {}
+        self._importers: set[str] = set()
+
+    def provide(self, module: ModuleType, location: Path) -> None:
+        name = self.site.module_name_of(location)
+        description = self.site.describe_for_host(name)
+        if description is None and self._mode is BuildMode.BLOCKING:
+            description = self.site.wait_for_description(name)
+        self._provided[module.__name__] = (module, name, description)
+        self._importers.update(_modules_being_imported(self.site.pack_module_name))
+        if description is not None:
+            modules.fill(module, description, self._factory)
+        elif self.site.is_root and self.site.failure is not None:
+            # Nothing to show and nothing under way: let ComfyUI and its Manager list the pack as failed.
+            raise ImportError(str(self.site.failure))
+        else:
+            modules.fill_unready(module, location if location.is_file() else None)
+
+    def is_outdated(self) -> bool:
+        """Whether the host holds a module of this site that would look different by now."""
+        return any(self.site.description(name) != known for _, name, known in list(self._provided.values()))
+
+    def forget(self) -> set[str]:
+        """Names in `sys.modules` that hold something of this site or were computed from it, the pack's root left out.
+
+        The caller removes them and imports the pack anew, which makes new proxies.
+        """
+        names = set(self._provided) | self._importers
+        ours = {id(module) for module, _, _ in self._provided.values()}
+        ours |= {id(value) for module, _, _ in self._provided.values() for value in _exports(module)}
+        prefix = self.site.pack_module_name + "."
+        for name, module in list(sys.modules.items()):
+            if name.startswith(prefix) and any(id(value) in ours for value in vars(module).values()):
+                names.add(name)
+        self._provided.clear()
+        self._importers.clear()
+        self._factory.forget_all()
+        names.discard(self.site.pack_module_name)
+        return names
+
+
+def _exports(module: ModuleType) -> Iterable[object]:
+    """What is recognisable by identity in an importing module: not constants, which Python may share."""
+    return [
+        value for name, value in vars(module).items() if not name.startswith("__") and isinstance(value, (dict, type))
+    ]
+
+
+def _modules_being_imported(root: str) -> set[str]:
+    """The pack's own modules on the call stack: each of them is being computed from what is imported now."""
+    found = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if isinstance(name, str) and (name == root or name.startswith(root + ".")):
+            found.add(name)
+        frame = frame.f_back
+    return found

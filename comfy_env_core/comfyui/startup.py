@@ -1,0 +1,101 @@
+"""From ComfyUI's prestartup to the first node: where all parts meet a running ComfyUI."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from pathlib import Path
+
+from comfy_env_core import __version__, assembly
+from comfy_env_core.comfyui import hooks, policy
+from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
+from comfy_env_core.comfyui.host import Host
+from comfy_env_core.comfyui.presence import Presence
+from comfy_env_core.comfyui.session import Session, holder
+from comfy_env_core.discovery import Scan, scan
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Store
+from comfy_env_core.manager import BuildMode, Manager
+from comfy_env_core.narration import Narrator
+
+log = logging.getLogger("comfy-env")
+
+
+def prestartup() -> None:
+    """Finds the packs, puts the hooks in place and begins to build what is missing. Takes milliseconds."""
+    reason = policy.reason_to_stand_down(policy.governance_module())
+    if reason is not None:
+        log.warning("comfy-env manager stands down: %s", reason)
+        return
+    host, store = Host.current(), Store.default()
+    found = scan(host.custom_nodes, host.skip)
+    mode = assembly.build_mode()
+    manager = assembly.assemble(
+        store, found, comfyui_source=host.source, services=DeferredServices(), mode=mode
+    )
+    presences = {
+        site.id: Presence(site, DeferredCaller(manager, site), mode) for site in manager.sites.values()
+    }
+    session = Session(manager, presences)
+    manager.add_listener(Narrator(log, manager.names_of))
+    manager.add_listener(session)
+    hooks.install(
+        hooks.IsolatedPaths(
+            (presence.site.site.directory, _AllowingWorkers(presence, manager)) for presence in presences.values()
+        )
+    )
+    atexit.register(manager.shutdown)
+    holder.session = session
+    manager.start()
+    _tell(found, manager, store)
+
+
+def connect() -> None:
+    """Called by our `__init__.py`, which ComfyUI imports as a pack: its server exists and takes routes."""
+    session = holder.session
+    if session is None:
+        return
+    # These import torch, which was too early at prestartup; see `deferred`.
+    from server import PromptServer
+
+    from comfy_env_core.api.events import EventFeed
+    from comfy_env_core.api.routes import add_routes
+    from comfy_env_core.comfyui.injection import Injector, unregister_unready
+
+    server = PromptServer.instance
+    add_routes(server.routes, session.manager)
+    feed = EventFeed(server.send_sync)
+    session.manager.allow_workers()
+    session.connect(Injector(server.loop, feed.nodes_changed))
+    server.loop.call_soon_threadsafe(unregister_unready)
+
+
+class _AllowingWorkers:
+    """A `ModuleProvider` that knows that ComfyUI has begun to load packs: from then on workers may be started."""
+
+    def __init__(self, presence: Presence, manager: Manager) -> None:
+        self._presence = presence
+        self._manager = manager
+
+    def provide(self, module: hooks.ModuleType, location: Path) -> None:
+        self._manager.allow_workers()
+        self._presence.provide(module, location)
+
+
+def _tell(found: Scan, manager: Manager, store: Store) -> None:
+    sites = list(manager.sites.values())
+    if not sites:
+        log.info("comfy-env manager %s: no pack with a comfy-env.toml (%.0f ms)", __version__, found.duration_s * 1e3)
+        return
+    ready = [site for site in sites if site.state is SiteState.READY]
+    log.info(
+        "comfy-env manager %s: %d isolated (%s), %d of them ready; environments in %s, logs in %s",
+        __version__,
+        len(sites),
+        ", ".join(sorted(site.id for site in sites)) if len(sites) <= 12 else f"{len(found.packs)} packs",
+        len(ready),
+        store.root,
+        store.logs_dir,
+    )
+    if manager.mode is not BuildMode.OFF and len(ready) < len(sites):
+        log.info("The others are built in the background; their nodes appear when that is done.")

@@ -1,0 +1,58 @@
+"""The first steps of every way in, with the standard library alone: make our own libraries importable, then go on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from comfy_env_core import bootstrap
+
+log = logging.getLogger("comfy-env")
+
+
+def prestartup() -> None:
+    """Called at ComfyUI's prestartup. Raises only what ComfyUI shall show as a failed start-up script."""
+    problem = _prepare()
+    # Both need ComfyUI, the second also the libraries that `_prepare` has just made importable.
+    if problem is not None:
+        from comfy_env_core.comfyui import refusal
+
+        refusal.refuse_isolated_packs(problem)
+    else:
+        from comfy_env_core.comfyui import startup
+
+        startup.prestartup()
+
+
+def install(arguments: list[str]) -> int:
+    """Builds what is missing; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    if _prepare() is not None:
+        return 1
+    # Needs the libraries that `_prepare` has just made importable.
+    from comfy_env_core.cli import install as command
+
+    return command.main(arguments)
+
+
+def _prepare() -> str | None:
+    """Makes our own libraries importable. What is missing and cannot be fetched is logged and returned, with the remedy."""
+    outcome = bootstrap.ensure_runtime(_store_root())
+    if not outcome.missing:
+        return None
+    names = " ".join(outcome.missing)
+    problem = (
+        f"comfy-env manager needs {names.replace(' ', ' and ')}, which ComfyUI's Python lacks and which could not be "
+        f"fetched ({outcome.problem}). Run: {sys.executable} -m pip install {names}"
+    )
+    log.error("%s", problem)
+    return problem
+
+
+def _store_root() -> Path:
+    """Where `environments.store` has it too; that module may need what is missing."""
+    from comfy_env_core.environments.store import Store
+
+    return Store.default(os.environ).root

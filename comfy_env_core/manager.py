@@ -1,0 +1,288 @@
+"""Ties the stages together: scan, choose environments, build what is missing, describe, run.
+
+ComfyUI's hooks, the command line and the API talk to a `Manager` and to nothing below it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from comfy_env_core.building.jobs import Builder, JobSnapshot
+from comfy_env_core.config import HostNeed
+from comfy_env_core.discovery import Scan, Site, source_fingerprint
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.sites.failure import SiteFailure, SiteNotReady, failure_of
+from comfy_env_core.sites.planning import Planner
+from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
+from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
+from comfy_env_core.supervision import PendingCall, WorkerPool, WorkerSpec
+
+log = logging.getLogger("comfy-env")
+
+#: A pack's first import in a fresh environment compiles bytecode and may load gigabytes from a slow disk.
+IMPORT_TIMEOUT_S = 180.0
+#: Sites that are prepared at once. They mostly wait for builds, which have their own queue.
+_PREPARING_AT_ONCE = 8
+
+
+class BuildMode(enum.Enum):
+    """`COMFY_ENV_BUILD`: what happens at start with an environment that is missing."""
+
+    BACKGROUND = "background"
+    BLOCKING = "blocking"  #: wait for it: for servers and CI
+    OFF = "off"
+
+
+class ManagerListener(Protocol):
+    """Told of every change, from whatever thread made it. Must return quickly."""
+
+    def on_job(self, job: JobSnapshot) -> None: ...
+
+    def on_site(self, site: SiteStatus) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ManagerParts:
+    """What a manager works with. `module_name` gives the name under which ComfyUI imports a pack's root."""
+
+    store: Store
+    planner: Planner
+    builder: Builder
+    pool: WorkerPool
+    comfyui_source: Path | None
+    module_name: Callable[[Path], str]
+    host_facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    import_timeout_s: float = IMPORT_TIMEOUT_S
+
+
+class Manager:
+    """One per process. Owns the builder and the worker pool it was given: `shutdown` ends them."""
+
+    def __init__(self, parts: ManagerParts, scan: Scan, mode: BuildMode = BuildMode.BACKGROUND) -> None:
+        self.scan = scan
+        self.mode = mode
+        self._parts = parts
+        self._listeners: list[ManagerListener] = []
+        self._lock = threading.Lock()
+        self._preparing: set[str] = set()
+        self._workers_allowed = threading.Event()
+        self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
+        self.sites = {site.id: self._runtime(site) for site in scan.sites}
+        parts.builder.add_listener(self._tell_job)
+
+    # --- the outside asks -------------------------------------------------------------------------------------------
+
+    def add_listener(self, listener: ManagerListener) -> None:
+        self._listeners.append(listener)
+
+    def start(self) -> None:
+        """Looks at every site; starts to prepare those that are not ready, unless builds are off."""
+        for runtime in self.sites.values():
+            self._assess(runtime)
+        for runtime in self.sites.values():
+            if runtime.state in (SiteState.UNBUILT, SiteState.STALE):
+                self._prepare_later(runtime)
+
+    def allow_workers(self) -> None:
+        """Workers may be started from now on: ComfyUI has chosen its devices and begun to load packs."""
+        self._workers_allowed.set()
+
+    def run(self, runtime: SiteRuntime, request: Mapping[str, Any]) -> PendingCall:
+        """Sends a node call to the site's worker, starting it if need be. Raises SiteNotReady or WorkerStartError."""
+        return self._parts.pool.get(self._worker_spec(runtime)).call("run", [request])
+
+    def forget(self, runtime: SiteRuntime, instance: str) -> None:
+        """Tells a running worker that the host dropped a node instance."""
+        worker = self._parts.pool.running(runtime.id)
+        if worker is not None:
+            worker.notify("forget", [[instance]])
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits until every site is ready or failed. False when the time ran out."""
+        return all(runtime.wait_until_settled(timeout_s) for runtime in self.sites.values())
+
+    def names_of(self, environment_id: str) -> str:
+        """The sites that use an environment, for people."""
+        users = [r.id for r in self.sites.values() if r.workspace is not None and r.workspace.id == environment_id]
+        return ", ".join(sorted(users)) or environment_id
+
+    def status(self) -> dict[str, Any]:
+        """The JSON of `GET /comfy-env/status`."""
+        return {
+            "store": str(self._parts.store.root),
+            "build_mode": self.mode.value,
+            "sites": [runtime.status().as_json() for runtime in self.sites.values()],
+            "jobs": [job.as_json() for job in self._parts.builder.jobs()],
+            "workers": [worker.as_json() for worker in self._parts.pool.workers()],
+            "skipped": [dataclasses.asdict(skipped) for skipped in self.scan.skipped],
+        }
+
+    def shutdown(self) -> None:
+        """Cancels builds, stops workers, ends threads. Safe to call twice."""
+        self._parts.builder.shutdown()
+        self._workers_allowed.set()
+        self._parts.pool.stop_all()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    # --- one site on its way ----------------------------------------------------------------------------------------
+
+    def _runtime(self, site: Site) -> SiteRuntime:
+        runtime = SiteRuntime(site, self._parts.module_name(site.pack.path))
+        runtime.on_wanted = self._on_wanted
+        return runtime
+
+    def _assess(self, runtime: SiteRuntime) -> None:
+        """Finds out without work what is known: ready from the last time, serving an older environment, or nothing."""
+        site = runtime.site
+        runtime.record = record = read_record(self._record_path(runtime))
+        if record is not None:
+            known = self._parts.store.workspace(record.environment_id)
+            runtime.serving = known if known.is_done() else None
+            runtime.host_need = HostNeed(record.host_need)
+        if site.error is not None:
+            self._move(runtime, SiteState.FAILED, failure_of(site.error, site.config_path))
+            return
+        runtime.source = source_fingerprint(site, self.scan.nested(site))
+        runtime.plan_key = self._parts.planner.plan_key(site, runtime.source)
+        if record is not None and record.plan_key == runtime.plan_key:
+            runtime.workspace = self._parts.store.workspace(record.environment_id)
+        if runtime.serving is not None and runtime.serving == runtime.workspace and runtime.has_described_all():
+            self._move(runtime, SiteState.READY)
+        elif runtime.serving is not None:
+            self._move(runtime, SiteState.STALE)
+
+    def _on_wanted(self, runtime: SiteRuntime) -> None:
+        """The host imported a module that nobody has described yet."""
+        if runtime.state is not SiteState.FAILED:
+            self._prepare_later(runtime)
+
+    def _prepare_later(self, runtime: SiteRuntime) -> None:
+        if self.mode is BuildMode.OFF and not self._is_built(runtime):
+            log.warning("%s: not built, and COMFY_ENV_BUILD=off; run install.py or choose another value.", runtime.id)
+            return
+        with self._lock:
+            if runtime.id in self._preparing:
+                return
+            self._preparing.add(runtime.id)
+        self._executor.submit(self._prepare, runtime)
+
+    def _prepare(self, runtime: SiteRuntime) -> None:
+        try:
+            self._build(runtime)
+            while not self._is_finished(runtime):
+                self._describe(runtime)
+        except Exception as error:  # the boundary of this thread: every failure becomes the site's state
+            log.debug("%s: preparing failed", runtime.id, exc_info=True)
+            with self._lock:
+                self._preparing.discard(runtime.id)
+            self._move(runtime, SiteState.FAILED, failure_of(error, self._worker_log(runtime)))
+
+    def _build(self, runtime: SiteRuntime) -> None:
+        """Leaves the site describing, its environment done. Raises BuildError."""
+        site = runtime.site
+        if runtime.workspace is None or not runtime.workspace.is_done():
+            self._move(runtime, SiteState.BUILDING)
+            plan = self._parts.planner.plan(site, self.scan.nested(site))
+            runtime.workspace = self._parts.store.workspace(plan.environment_id)
+            runtime.host_need = plan.host_need
+            self._parts.builder.submit(plan, [site.directory]).result()
+        self._move(runtime, SiteState.DESCRIBING)
+
+    def _describe(self, runtime: SiteRuntime) -> None:
+        """Lets a worker of the site's own environment import what the host wants, and remembers what it says."""
+        self._workers_allowed.wait()
+        workspace = runtime.workspace
+        assert workspace is not None, "a site is planned before it is described"
+        runtime.source = source_fingerprint(runtime.site, self.scan.nested(runtime.site))
+        worker = self._parts.pool.get(self._worker_spec(runtime, workspace))
+        descriptions = {
+            module: worker.call("describe", [module]).result(timeout_s=self._parts.import_timeout_s)
+            for module in runtime.modules_to_describe()
+        }
+        record = SiteRecord(
+            plan_key=runtime.plan_key,
+            environment_id=workspace.id,
+            host_need=runtime.host_need.value,
+            has_torch=any(package.name == "torch" for package in workspace.read_meta().packages),
+            source=runtime.source,
+            descriptions=descriptions,
+        )
+        runtime.adopt(record, workspace)
+        try:
+            write_record(self._record_path(runtime), record)
+        except OSError as error:
+            log.warning("%s: the description of its nodes cannot be kept (%s); the next start makes it anew.", runtime.id, error)
+
+    def _is_finished(self, runtime: SiteRuntime) -> bool:
+        """Ends the preparing in one step with the check: a module that is wanted a moment later starts it again."""
+        with self._lock:
+            if not runtime.has_described_all():
+                return False
+            self._preparing.discard(runtime.id)
+            runtime.move(SiteState.READY)
+        self._tell_site(runtime)
+        return True
+
+    # --- small things -----------------------------------------------------------------------------------------------
+
+    def _worker_spec(self, runtime: SiteRuntime, workspace: Workspace | None = None) -> WorkerSpec:
+        """How to start the site's worker in `workspace`, or in the environment that serves. Raises SiteNotReady."""
+        workspace = workspace or runtime.serving
+        if workspace is None:
+            raise SiteNotReady(self._why_not_ready(runtime))
+        site = runtime.site
+        needs_comfyui = runtime.host_need is HostNeed.COMFYUI
+        return WorkerSpec(
+            site_id=site.id,
+            pack_name=site.pack.name,
+            python=workspace.python,
+            prefix=workspace.prefix,
+            module_name=runtime.pack_module_name,
+            pack_dir=site.pack.path,
+            site_dir=site.directory,
+            env_vars=site.spec.env_vars if site.spec is not None else {},
+            comfyui=self._parts.comfyui_source if needs_comfyui else None,
+            host_facts=self._parts.host_facts,
+            pycache_dir=self._parts.store.cache_dir / "pycache" / workspace.id,
+            log_path=self._worker_log(runtime),
+        )
+
+    def _why_not_ready(self, runtime: SiteRuntime) -> str:
+        if runtime.failure is not None:
+            return f"The nodes of {runtime.id!r} cannot run: {runtime.failure}"
+        if runtime.state is SiteState.UNBUILT:
+            return (
+                f"The environment of {runtime.id!r} is not built and building at start is off (COMFY_ENV_BUILD). "
+                "Run install.py of comfy-env manager, or start ComfyUI without that variable."
+            )
+        log_path = runtime.workspace.log_path if runtime.workspace is not None else self._parts.store.root
+        return f"The environment of {runtime.id!r} is still {runtime.state.value}. Try again in a moment. Log: {log_path}"
+
+    def _is_built(self, runtime: SiteRuntime) -> bool:
+        return runtime.workspace is not None and runtime.workspace.is_done()
+
+    def _record_path(self, runtime: SiteRuntime) -> Path:
+        return record_path(self._parts.store.descriptions_dir, runtime.site.directory)
+
+    def _worker_log(self, runtime: SiteRuntime) -> Path:
+        return self._parts.store.logs_dir / f"{runtime.id.replace('/', '.')}.log"
+
+    def _move(self, runtime: SiteRuntime, state: SiteState, failure: SiteFailure | None = None) -> None:
+        runtime.move(state, failure)
+        self._tell_site(runtime)
+
+    def _tell_site(self, runtime: SiteRuntime) -> None:
+        for listener in self._listeners:
+            listener.on_site(runtime.status())
+
+    def _tell_job(self, job: JobSnapshot) -> None:
+        for listener in self._listeners:
+            listener.on_job(job)

@@ -1,0 +1,57 @@
+"""Why a site's nodes cannot run, in words for the person who wants to run them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core.building.errors import BuildError
+from comfy_env_core.config import ConfigError
+from comfy_env_core.supervision import WorkerCrashed, WorkerStartError
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteFailure:
+    """`cause`: a word for programs: a `BuildCause`'s value, "config", "worker_start", "worker_crashed", "node_import",
+    "cache". `message` says what happened, `remedy` what to do."""
+
+    cause: str
+    message: str
+    remedy: str
+    log_path: Path | None = None
+
+    def __str__(self) -> str:
+        log = f" Log: {self.log_path}" if self.log_path else ""
+        return f"{self.message} {self.remedy}".strip() + log
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "cause": self.cause,
+            "message": self.message,
+            "remedy": self.remedy,
+            "log_path": str(self.log_path) if self.log_path else None,
+        }
+
+
+class SiteNotReady(Exception):
+    """A node was called whose environment is missing, being built or broken. The text says what to do."""
+
+
+def failure_of(error: BaseException, log_path: Path | None) -> SiteFailure:
+    """The failure that an error of a build, a worker or a node's import amounts to."""
+    if isinstance(error, BuildError):
+        return SiteFailure(error.cause.value, error.message, error.remedy, error.log_path or log_path)
+    if isinstance(error, ConfigError):
+        return SiteFailure("config", str(error), "", error.path)
+    if isinstance(error, WorkerStartError):
+        return SiteFailure("worker_start", str(error), "", log_path)
+    if isinstance(error, WorkerCrashed):
+        return SiteFailure("worker_crashed", str(error), "", log_path)
+    kind = type(error).__name__
+    return SiteFailure(
+        "node_import",
+        f"The environment is built, but the pack's own code failed in it: {kind}: {error}.",
+        "Check that comfy-env.toml lists every package that the code imports; the worker's log has the traceback.",
+        log_path,
+    )

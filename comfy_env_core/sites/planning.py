@@ -1,0 +1,93 @@
+"""Which environment a site needs: asked in full only when something changed that could change the answer."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.host_python import HostPython
+from comfy_env_core.building.plan import BuildPlan, plan_build
+from comfy_env_core.building.platform import Platform
+from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.discovery import Site, host_use
+from comfy_env_core.environments.identity import RECIPE
+
+#: Variables that can change a plan: the user's indexes and our own settings.
+_RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV|PIP|UV|PIXI|CONDA_OVERRIDE)_")
+
+#: Where the NVIDIA driver says that it is there, without starting a program.
+_NVIDIA_VERSION = Path("/proc/driver/nvidia/version")
+
+
+class Planner:
+    """Plans for one host: its Python, its ComfyUI, its user's settings."""
+
+    def __init__(
+        self, comfyui_source: Path | None, settings: UserSettings, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._comfyui_source = comfyui_source
+        self._settings = settings
+        self._environ = environ
+
+    def plan_key(self, site: Site, source: str) -> str:
+        """A hash over everything that `plan` looks at. `source`: the fingerprint of the site's source."""
+        config = site.spec.source if site.spec is not None else b""
+        return hashlib.sha256(b"\0".join([config, source.encode(), self.host_key.encode()])).hexdigest()[:32]
+
+    def plan(self, site: Site, nested: Collection[Path]) -> BuildPlan:
+        """Raises BuildError for a file that cannot become an environment on this machine."""
+        if site.spec is None:
+            raise BuildError(BuildCause.CONFIG, str(site.error), "", site.config_path)
+        return plan_build(
+            site.spec,
+            platform=Platform.current(),
+            host=self._host,
+            host_use=host_use(site.directory, nested),
+            comfyui_requirements=self._comfyui_requirements,
+            settings=self._settings,
+        )
+
+    @functools.cached_property
+    def host_key(self) -> str:
+        """Stands for the host's facts without reading them: reading all package metadata takes tens of milliseconds.
+
+        An install into the host's Python changes the time stamp of its site-packages.
+        """
+        parts = [RECIPE, sys.version, sys.executable, Platform.current().name]
+        for name in ("purelib", "platlib"):
+            parts.append(_stamp(Path(sysconfig.get_path(name))))
+        if self._comfyui_source is not None:
+            parts.append(_stamp(self._comfyui_source / "requirements.txt"))
+        parts.append(_NVIDIA_VERSION.read_text() if _NVIDIA_VERSION.exists() else "")
+        parts.extend(f"{key}={value}" for key, value in sorted(self._environ.items()) if _RELEVANT_VARIABLES.match(key))
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+    @functools.cached_property
+    def _host(self) -> HostPython:
+        return HostPython.current()
+
+    @functools.cached_property
+    def _comfyui_requirements(self) -> tuple[str, ...]:
+        """The lines of ComfyUI's own requirements.txt, comments left out; empty when there is no ComfyUI beside us."""
+        if self._comfyui_source is None:
+            return ()
+        path = self._comfyui_source / "requirements.txt"
+        if not path.is_file():
+            return ()
+        lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+        return tuple(line for line in lines if line and not line.startswith("-"))
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return f"{path}: none"
+    return f"{path}: {status.st_mtime_ns}"

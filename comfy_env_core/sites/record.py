@@ -1,0 +1,73 @@
+"""What is remembered of a site between two starts of ComfyUI, so that a warm start computes and spawns nothing.
+
+One JSON file a site in the store. It is a cache: a missing, damaged or outdated file costs time, never correctness.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core.environments.atomic import write_atomically
+
+log = logging.getLogger("comfy-env")
+
+#: Grows when the meaning of the fields or of a description changes.
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteRecord:
+    """- `plan_key`: hash of all that went into the choice of the environment (file, source, host); see `planning`.
+    - `environment_id`, `host_need`: the outcome of that choice; `host_need` is the value of a `HostNeed`.
+    - `has_torch`: whether that environment holds torch; without it its nodes return numpy arrays.
+    - `source`: fingerprint of the source at the time of the descriptions.
+    - `descriptions`: full module name → what the worker said of that module.
+    """
+
+    plan_key: str
+    environment_id: str
+    host_need: str
+    has_torch: bool
+    source: str
+    descriptions: Mapping[str, Mapping[str, Any]]
+
+    def node_names(self) -> tuple[str, ...]:
+        """The node ids of every described module's NODE_CLASS_MAPPINGS, sorted."""
+        found: set[str] = set()
+        for description in self.descriptions.values():
+            mapping = description["exports"].get("NODE_CLASS_MAPPINGS", {})
+            found.update(mapping.get("classes", {}))
+        return tuple(sorted(found))
+
+
+def record_path(directory: Path, site_directory: Path) -> Path:
+    """The record's file: one for each place on disk, whatever ComfyUI it is part of."""
+    digest = hashlib.sha256(str(site_directory).encode("utf-8", "surrogatepass")).hexdigest()
+    return directory / f"{digest[:16]}.json"
+
+
+def read_record(path: Path) -> SiteRecord | None:
+    """The record, or None when there is none that can be used."""
+    try:
+        data = json.loads(path.read_bytes())
+        if data["format"] != FORMAT:
+            return None
+        return SiteRecord(**{field.name: data[field.name] for field in dataclasses.fields(SiteRecord)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("Ignoring the damaged cache file %s (%s); the nodes are described anew.", path, error)
+        return None
+
+
+def write_record(path: Path, record: SiteRecord) -> None:
+    """Raises OSError; the caller decides whether a cache that cannot be written matters."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = {"format": FORMAT, **dataclasses.asdict(record)}
+    write_atomically(path, json.dumps(payload, ensure_ascii=False).encode("utf-8", "surrogatepass"))

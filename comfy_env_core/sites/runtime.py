@@ -1,0 +1,166 @@
+"""One site in this process: its state, what the host has asked of it, and what is known of its nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core.config import HostNeed
+from comfy_env_core.discovery import Site
+from comfy_env_core.environments.states import SITE_MOVES, SiteState
+from comfy_env_core.environments.store import Workspace
+from comfy_env_core.sites.failure import SiteFailure
+from comfy_env_core.sites.record import SiteRecord
+
+Description = Mapping[str, Any]
+
+
+class SiteRuntime:
+    """Thread-safe. The manager moves it along; the host's import hooks ask it for descriptions.
+
+    - `workspace`: the environment that the site's file asks for now, None before it is planned.
+    - `serving`: the environment that its nodes run in: `workspace` once it is ready, before that the one of the last
+      description as long as it still exists.
+    """
+
+    def __init__(self, site: Site, pack_module_name: str) -> None:
+        self.site = site
+        self.pack_module_name = pack_module_name
+        self.state = SiteState.UNBUILT
+        self.failure: SiteFailure | None = None
+        self.workspace: Workspace | None = None
+        self.serving: Workspace | None = None
+        self.record: SiteRecord | None = None
+        self.host_need = HostNeed.NONE
+        self.plan_key = ""
+        self.source = ""
+        self.wanted: set[str] = set()
+        self.on_wanted: Callable[[SiteRuntime], None] = lambda site: None
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
+    @property
+    def id(self) -> str:
+        return self.site.id
+
+    @property
+    def is_root(self) -> bool:
+        return self.site.is_root
+
+    @property
+    def own_module_name(self) -> str:
+        """The module that the site's directory is."""
+        return self.module_name_of(self.site.directory)
+
+    def module_name_of(self, location: Path) -> str:
+        """The worker's name for the file or directory `location` below the pack: the pack's root name and the way down.
+
+        It does not depend on the name that the host imports it by.
+        """
+        relative = location.relative_to(self.site.pack.path)
+        parts = list(relative.parts[:-1])
+        if relative.name and relative.name != "__init__.py":
+            parts.append(relative.name.removesuffix(".py"))
+        return ".".join([self.pack_module_name, *parts])
+
+    def move(self, target: SiteState, failure: SiteFailure | None = None) -> None:
+        """Changes the state by the table. `failure` belongs to `FAILED` and is cleared by every other state."""
+        with self._changed:
+            self.state = SITE_MOVES.move(self.state, target)
+            self.failure = failure
+            self._changed.notify_all()
+
+    def adopt(self, record: SiteRecord, workspace: Workspace) -> None:
+        """Takes over what a worker in `workspace` said: calls go there from now on."""
+        with self._changed:
+            self.record = record
+            self.serving = workspace
+            self._changed.notify_all()
+
+    def description(self, module: str) -> Description | None:
+        """What is known of the module, also while its environment is being rebuilt; None when nothing is."""
+        record = self.record
+        return record.descriptions.get(module) if record is not None else None
+
+    def describe_for_host(self, module: str) -> Description | None:
+        """The same, remembering that the host wants this module described from now on."""
+        with self._lock:
+            known = self.description(module)
+            is_new = module not in self.wanted
+            self.wanted.add(module)
+        if known is None and is_new:
+            self.on_wanted(self)
+        return known
+
+    @property
+    def has_torch(self) -> bool:
+        """Whether the serving environment holds torch, so that its nodes return tensors by themselves."""
+        return self.record is not None and self.record.has_torch
+
+    def modules_to_describe(self) -> tuple[str, ...]:
+        """What the host has asked for, or, as long as it has not asked, the site's own module."""
+        with self._lock:
+            return tuple(sorted(self.wanted)) or (self.own_module_name,)
+
+    def has_described_all(self) -> bool:
+        """Whether the record is up to date with the source and with what the host wants."""
+        record = self.record
+        return (
+            record is not None
+            and record.plan_key == self.plan_key
+            and record.source == self.source
+            and all(module in record.descriptions for module in self.modules_to_describe())
+        )
+
+    def wait_until_settled(self, timeout_s: float | None) -> bool:
+        """Waits until the site is ready or failed. False when the time ran out."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.state in (SiteState.READY, SiteState.FAILED), timeout_s
+            )
+
+    def wait_for_description(self, module: str) -> Description | None:
+        """Waits until the module is described; None when the site failed instead."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.description(module) is not None or self.state is SiteState.FAILED)
+            return self.description(module)
+
+    def status(self) -> SiteStatus:
+        with self._lock:
+            workspace = self.workspace
+            return SiteStatus(
+                id=self.id,
+                pack=self.site.pack.name,
+                state=self.state,
+                failure=self.failure,
+                environment_id=workspace.id if workspace is not None else None,
+                nodes=self.record.node_names() if self.record is not None else (),
+                log_path=workspace.log_path if workspace is not None else None,
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteStatus:
+    """A site at one moment, for the outside."""
+
+    id: str
+    pack: str
+    state: SiteState
+    failure: SiteFailure | None
+    environment_id: str | None
+    nodes: tuple[str, ...]
+    log_path: Path | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "pack": self.pack,
+            "state": self.state.value,
+            "failure": self.failure.as_json() if self.failure else None,
+            "environment_id": self.environment_id,
+            "nodes": list(self.nodes),
+            "log_path": str(self.log_path) if self.log_path else None,
+        }
