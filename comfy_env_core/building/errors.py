@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 from pathlib import Path
 from typing import TypedDict
 
@@ -77,3 +78,28 @@ class BuildError(Exception):
             "log_path": str(self.log_path) if self.log_path else None,
             "tail": list(self.tail),
         }
+
+
+_DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def disk_error(error: OSError, attempted: str, path: Path) -> BuildError:
+    """The `BuildError` for a refusal of the disk. `attempted` starts the sentence: "Creating the environment"."""
+    message = f"{attempted} in {str(path)!r} failed: {error.strerror or error}."
+    if error.errno in _DISK_FULL:
+        remedy = (
+            "Free some disk space, or set COMFY_ENV_ROOT to a directory on a larger disk, then build again."
+        )
+        cause = BuildCause.DISK_FULL
+    elif error.errno in _FORBIDDEN:
+        remedy = (
+            "Make the directory writable for you, or set COMFY_ENV_ROOT to one that is, then build again."
+        )
+        cause = BuildCause.PERMISSION
+    else:
+        remedy = "Check the disk and the log, then build again; COMFY_ENV_ROOT chooses another directory."
+        cause = BuildCause.INTERNAL
+    built = BuildError(cause, message, remedy)
+    built.__cause__ = error
+    return built

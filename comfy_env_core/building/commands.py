@@ -1,0 +1,141 @@
+"""Running a tool so that its output is logged as it comes, and so that it can be stopped at any moment."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import queue
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.report import Report
+from comfy_env_core.processes import Child, spawn
+
+_CHECK_EVERY_S = 0.1
+_REAP_TIMEOUT_S = 10.0
+
+#: Lines kept of one command; a compiler may write hundreds of thousands.
+_LINES_KEPT = 20_000
+
+#: Colours and cursor movements: some tools write them even into a pipe.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+
+
+@dataclasses.dataclass(frozen=True)
+class Completed:
+    """A command that ended by itself. `lines`: what it wrote to stdout and stderr, in order, the last 20,000.
+
+    `returncode` is negative when a signal ended it, as in `subprocess`.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    lines: tuple[str, ...]
+
+    def tail(self, count: int = 20) -> tuple[str, ...]:
+        """The last lines that are not blank."""
+        return tuple(line for line in self.lines if line.strip())[-count:]
+
+
+def run_logged(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None,
+    report: Report,
+    timeout_s: float,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Runs a command to its end, each line of output going to `report.log` (or to `on_line`, if given, instead).
+
+    `env` is the whole environment. Raises BuildError: CANCELLED when `report.check` says so, TIMED_OUT after
+    `timeout_s`, INTERNAL when the program cannot be started. Whatever is raised, the whole process tree is dead by then.
+    A failing command is not an error here: look at `returncode`.
+    """
+    command = tuple(str(part) for part in argv)
+    try:
+        child = spawn(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise BuildError(
+            BuildCause.INTERNAL,
+            f"Starting {command[0]!r} in {str(cwd)!r} failed: {error.strerror or error}.",
+            "Check that the program exists and may be executed, then build again.",
+        ) from error
+    try:
+        lines = _follow(child, report, timeout_s, on_line or report.log)
+    finally:
+        # Also after a normal end: what the tool left running in its group must not outlive it in our prefix.
+        child.kill_tree()
+        code = child.wait(_REAP_TIMEOUT_S)
+    if code is None:
+        raise BuildError(
+            BuildCause.INTERNAL,
+            f"Process {child.pid} ({command[0]!r}) does not end although it was killed.",
+            "It is stuck in a driver or on a network disk; a restart of the machine ends it.",
+        )
+    return Completed(command, code, lines)
+
+
+def _follow(
+    child: Child, report: Report, timeout_s: float, on_line: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Hands lines on until the child has ended and its output is drained."""
+    deadline = time.monotonic() + timeout_s
+    output: queue.SimpleQueue[str] = queue.SimpleQueue()
+    assert child.popen.stdout is not None  # asked for with PIPE
+    reader = threading.Thread(
+        target=_read, args=(child.popen.stdout, output), name="tool output", daemon=True
+    )
+    reader.start()
+    kept: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
+    has_ended = False
+    while not has_ended:
+        report.check()
+        if time.monotonic() > deadline:
+            raise _timed_out(child, timeout_s, tuple(kept)[-20:])
+        has_ended = child.wait(0 if not output.empty() else _CHECK_EVERY_S) is not None
+        if has_ended:
+            # Its group was killed with it, so the pipe closes at once, unless a process left the group with our pipe.
+            reader.join(1.0)
+        for line in _arrived(output):
+            kept.append(line)
+            on_line(line)
+    return tuple(kept)
+
+
+def _arrived(output: queue.SimpleQueue[str]) -> Iterator[str]:
+    while not output.empty():
+        yield output.get()
+
+
+def _read(stream: IO[bytes], output: queue.SimpleQueue[str]) -> None:
+    """Runs in a thread: splits at line ends and at carriage returns, which progress bars use as line ends."""
+    pending = b""
+    with stream:
+        while chunk := os.read(stream.fileno(), 65536):
+            *lines, pending = re.split(rb"[\r\n]+", pending + chunk)
+            for line in lines:
+                _put(line, output)
+    _put(pending, output)
+
+
+def _put(line: bytes, output: queue.SimpleQueue[str]) -> None:
+    text = _ESCAPE.sub("", line.decode("utf-8", "replace")).rstrip()
+    if text:
+        output.put(text)
+
+
+def _timed_out(child: Child, timeout_s: float, tail: tuple[str, ...]) -> BuildError:
+    return BuildError(
+        BuildCause.TIMED_OUT,
+        f"{child.command[0]!r} was stopped because it had not ended after {timeout_s:.0f} s.",
+        "See the log for where it stood; build again if the network was slow.",
+        tail=tail,
+    )

@@ -1,0 +1,148 @@
+"""The pixi.toml of an environment, for both engines and for whoever wants to know what is in it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from comfy_env_core.building.toml_text import toml_comment, toml_key, toml_value
+
+if TYPE_CHECKING:  # plan.py imports this module
+    from comfy_env_core.building.plan import BuildPlan
+
+_OWN_TABLES = ("workspace", "project", "dependencies", "pypi-dependencies", "pypi-options", "activation")
+
+#: Keys of `[workspace]` that would change where the environment lies or describe a project that this is not.
+_NOT_OURS = ("name", "channels", "platforms", "pypi-options")
+
+_WHY_SETTINGS = "with your own package settings (pip, uv, pixi)"
+
+
+def manifest_text(plan: BuildPlan, *, rich_platforms: bool) -> str:
+    """TOML that satisfies pixi's schema; every line that is not the file's own carries a comment that says why.
+
+    `rich_platforms`: write what this machine guarantees (glibc, CUDA, macOS) beside the platform, as pixi wants it
+    since 0.71, instead of in `[system-requirements]`. May hold credentials of index URLs: keep the file private.
+    """
+    blocks = [_head(plan), _workspace(plan, rich_platforms=rich_platforms)]
+    blocks.append(_system_requirements(plan, rich_platforms=rich_platforms))
+    blocks.append(_requirements("dependencies", {"python": _conda_python(plan.python), **plan.conda}, plan))
+    blocks.append(_requirements("pypi-dependencies", plan.pypi, plan))
+    blocks.append(_pypi_options(plan))
+    blocks.append(_activation(plan))
+    blocks.extend(_passthrough(plan))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _head(plan: BuildPlan) -> str:
+    lines = [f"Made by comfy-env manager from {plan.spec.path}", "Changes here are lost: edit that file."]
+    lines += ["", *plan.notes] if plan.notes else []
+    scalars = {key: value for key, value in plan.passthrough.items() if not isinstance(value, Mapping)}
+    # Values of the top level have to stand before the first table.
+    return "\n".join([toml_comment("\n".join(lines)), *_lines(scalars)])
+
+
+def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
+    own = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
+    table = {key: value for key, value in own.items() if key not in _NOT_OURS}
+    guarantees = _guarantees(plan) if rich_platforms else {}
+    platform = {"platform": plan.platform.name, **guarantees} if guarantees else plan.platform.name
+    lines = [
+        f"name = {toml_value(f'env-{plan.environment_id}')}  # pixi wants one: the id of the environment",
+        f"channels = {toml_value(plan.channels)}{'' if own.get('channels') else '  # the file names none'}",
+        f"platforms = [{toml_value(platform)}]  # this machine and what it guarantees",
+    ]
+    return _table("workspace", [*lines, *_lines(table)])
+
+
+def _guarantees(plan: BuildPlan) -> dict[str, str]:
+    """pixi's names of virtual packages → versions. Without them pixi assumes an older machine than this one and
+
+    refuses wheels that run here. What the file's `[system-requirements]` says stands.
+    """
+    found: dict[str, str] = {}
+    if plan.platform.glibc:
+        found["glibc"] = plan.platform.glibc
+    if plan.platform.macos:
+        found["macos"] = plan.platform.macos
+    if plan.cuda_version:
+        found["cuda"] = plan.cuda_version
+    return {**found, **_guarantees_of_file(plan.passthrough.get("system-requirements", {}))}
+
+
+def _guarantees_of_file(table: Mapping[str, Any]) -> dict[str, str]:
+    """`libc` was the older word for `glibc`, with the family in a table; `unix` says nothing that the platform does not."""
+    found = {key: str(table[key]) for key in ("archspec", "cuda", "linux", "macos") if key in table}
+    libc = table.get("libc")
+    if isinstance(libc, Mapping):
+        if libc.get("family", "glibc") == "glibc" and "version" in libc:
+            found["glibc"] = str(libc["version"])
+    elif libc is not None:
+        found["glibc"] = str(libc)
+    return found
+
+
+def _system_requirements(plan: BuildPlan, *, rich_platforms: bool) -> str:
+    guarantees = {} if rich_platforms else _guarantees(plan)
+    if not guarantees:
+        return ""
+    renamed = {"libc" if key == "glibc" else key: value for key, value in guarantees.items()}
+    return _table("system-requirements", [*_lines(renamed)], "what this machine guarantees")
+
+
+def _conda_python(python: str) -> str:
+    """A bare "3.10" means 3.10.0 to conda; the file means any 3.10."""
+    return f"{python}.*" if python.count(".") == 1 and python.replace(".", "").isdigit() else python
+
+
+def _requirements(name: str, table: Mapping[str, Any], plan: BuildPlan) -> str:
+    lines = []
+    for key, value in table.items():
+        reason = plan.reasons.get(f"{name}.{key}", "")
+        if name == "dependencies" and key == "python" and not plan.python_pinned:
+            reason = "the file names none: ComfyUI's own version"
+        comment = f"  {toml_comment(reason)}" if reason else ""
+        lines.append(f"{toml_key(key)} = {toml_value(value)}{comment}")
+    return _table(name, lines)
+
+
+def _pypi_options(plan: BuildPlan) -> str:
+    own = {
+        **plan.passthrough.get("project", {}).get("pypi-options", {}),
+        **plan.passthrough.get("workspace", {}).get("pypi-options", {}),
+        **plan.passthrough.get("pypi-options", {}),
+    }
+    lines = []
+    for key, value in plan.pypi_options.items():
+        comment = "" if own.get(key) == value else f"  # {_WHY_SETTINGS}"
+        lines.append(f"{toml_key(key)} = {toml_value(value)}{comment}")
+    return _table("pypi-options", lines)
+
+
+def _activation(plan: BuildPlan) -> str:
+    """`[env_vars]` in pixi's own place, so that `pixi shell` in this directory sees what the worker sees."""
+    own = dict(plan.passthrough.get("activation", {}))
+    env = {**own.pop("env", {}), **plan.env_vars}
+    # pixi's schema refuses empty values; the worker gets those variables from us all the same.
+    env = {key: value for key, value in env.items() if value}
+    blocks = [_table("activation", [*_lines(own)]), _table("activation.env", [*_lines(env)])]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _passthrough(plan: BuildPlan) -> Iterator[str]:
+    """Tables of pixi's that we have no opinion on. `[tasks]` and `[package]` too: they do no harm to an install."""
+    for name, value in plan.passthrough.items():
+        if name in _OWN_TABLES or name == "system-requirements" or not isinstance(value, Mapping):
+            continue
+        yield _table(name, [*_lines(value)])
+
+
+def _table(name: str, lines: list[str], comment: str = "") -> str:
+    if not lines:
+        return ""
+    return "\n".join([f"[{name}]" + (f"  # {comment}" if comment else ""), *lines])
+
+
+def _lines(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        yield f"{toml_key(key)} = {toml_value(value)}"
