@@ -1,0 +1,26 @@
+"""From the text of a configuration file to a checked, frozen specification.
+
+Pure: bytes in, dataclasses out; nothing is read from disk and nothing but ConfigError is raised.
+"""
+
+from __future__ import annotations
+
+from .environment_file import EnvSpec, parse_env
+from .errors import ConfigError, ConfigWarning
+from .options import HostNeed, Options
+from .pixi_tables import PIXI_KEYS
+from .requirements import Requirement
+from .root_file import RootSpec, parse_root
+
+__all__ = [
+    "PIXI_KEYS",
+    "ConfigError",
+    "ConfigWarning",
+    "EnvSpec",
+    "HostNeed",
+    "Options",
+    "Requirement",
+    "RootSpec",
+    "parse_env",
+    "parse_root",
+]

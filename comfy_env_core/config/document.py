@@ -1,0 +1,116 @@
+"""A TOML file that was read: its values, and errors that know their line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError, ConfigWarning
+from .key_lines import key_lines
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_ERROR_LINE = re.compile(r"\(at line (\d+)")
+_NAME_WITH_EXTRAS = re.compile(r"^\s*([\w.-]+)\[([^\]]+)\]\s*=\s*(.*?)\s*$")
+_UNQUOTED_VERSION = re.compile(r"^\s*([\w.-]+)\s*=\s*([<>=!~^]*\s*\d[\d.]*(?:\.\*)?)\s*(?:#.*)?$")
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """`tables` is what TOML makes of `source`; a key is addressed by its path, ("target", "win-64", "dependencies").
+
+    Values are `Any` throughout this room until a reader has checked them: TOML lets a file put anything anywhere.
+    """
+
+    path: Path
+    source: bytes
+    text: str
+    tables: Mapping[str, Any]
+
+    def line_of(self, key: KeyPath) -> int | None:
+        """The line of the key, or of the nearest key around it."""
+        lines = key_lines(self.text)
+        for length in range(len(key), 0, -1):
+            if key[:length] in lines:
+                return lines[key[:length]]
+        return None
+
+    def written_value(self, key: KeyPath) -> str | None:
+        """The value as it stands in the file, for values on the line of their key: TOML's 3.1 was written 3.10."""
+        line = self.line_of(key)
+        if line is None:
+            return None
+        _, equals, value = self.text.split("\n")[line - 1].partition("=")
+        return value.partition("#")[0].strip() if equals else None
+
+    def error(self, key: KeyPath, problem: str, remedy: str) -> ConfigError:
+        return ConfigError(self.path, dotted(key), self.line_of(key), problem, remedy)
+
+    def warning(self, key: KeyPath, problem: str, remedy: str) -> ConfigWarning:
+        return ConfigWarning(self.path, dotted(key), self.line_of(key), problem, remedy)
+
+
+def dotted(key: KeyPath) -> str:
+    """The key as one writes it in TOML."""
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"' for part in key)
+
+
+def read_document(source: bytes, path: Path) -> Document:
+    """The parsed file. A UTF-8 byte order mark and CRLF line ends are accepted, as editors on Windows write them.
+
+    Raises ConfigError for what is not UTF-8 and for what is not TOML, with the line.
+    """
+    text = _decode(source, path).replace("\r\n", "\n")
+    try:
+        return Document(path, source, text, tomllib.loads(text))
+    except RecursionError:
+        raise ConfigError(
+            path, None, None, "its brackets are nested too deeply to be read", "Write it with fewer levels"
+        ) from None
+    except ValueError as error:  # TOMLDecodeError, and what int() says to a number of more than 4300 digits
+        raise _syntax_error(error, text, path) from None
+
+
+def _decode(source: bytes, path: Path) -> str:
+    if source.startswith(_UTF16_BOMS):
+        raise ConfigError(path, None, 1, "the file is UTF-16, but TOML is UTF-8", "Save it again as UTF-8")
+    try:
+        return source.removeprefix(_UTF8_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        problem = f"byte 0x{source[error.start]:02x} is not UTF-8, but TOML is"
+        raise ConfigError(path, None, line, problem, "Save the file again as UTF-8") from None
+
+
+def _syntax_error(error: ValueError, text: str, path: Path) -> ConfigError:
+    match = _ERROR_LINE.search(
+        str(error)
+    )  # the parsers before Python 3.14 tell the line in their message only
+    lines = text.split("\n")
+    line = int(match.group(1)) if match else len(text.rstrip("\n").split("\n"))
+    reason = re.sub(r"\s*\(at .*\)$", "", str(error))
+    written = lines[line - 1].strip() if line <= len(lines) else ""
+    problem = f"this is not TOML: {reason}" + (f", in {written!r}" if written else "")
+    return ConfigError(path, None, line, problem, _syntax_remedy(written, reason))
+
+
+def _syntax_remedy(written: str, reason: str) -> str:
+    """A remedy for the slips seen in published files; the general one otherwise."""
+    if match := _NAME_WITH_EXTRAS.match(written):
+        name, extras, version = match.groups()
+        listed = ", ".join(f'"{extra.strip()}"' for extra in extras.split(","))
+        return f"Write {name} = {{ version = {version}, extras = [{listed}] }}"
+    if match := _UNQUOTED_VERSION.match(written):
+        return f'Put the version in quotes: {match.group(1)} = "{match.group(2)}"'
+    return "Correct this line; texts stand in quotes, and a key or section may appear only once"

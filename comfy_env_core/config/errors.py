@@ -1,0 +1,49 @@
+"""What is wrong, or odd, in a configuration file: where, what and what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ConfigError(Exception):
+    """A configuration file that cannot be used.
+
+    `key` is dotted ("pypi-dependencies.numpy"), `line` counts from 1; either is None where it has no meaning
+    (a file that is not UTF-8 has no keys, a file that cannot be opened has no lines). `problem` and `remedy` are
+    sentences without a final full stop.
+    """
+
+    def __init__(self, path: Path, key: str | None, line: int | None, problem: str, remedy: str) -> None:
+        super().__init__(path, key, line, problem, remedy)
+        self.path = path
+        self.key = key
+        self.line = line
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return _sentence(self.path, self.key, self.line, self.problem, self.remedy)
+
+
+@dataclass(frozen=True)
+class ConfigWarning:
+    """Something in a file that is kept but has no effect, or not the effect it seems to have. Fields as in ConfigError."""
+
+    path: Path
+    key: str | None
+    line: int | None
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return _sentence(self.path, self.key, self.line, self.problem, self.remedy)
+
+
+def _sentence(path: Path, key: str | None, line: int | None, problem: str, remedy: str) -> str:
+    place = str(path)
+    if line is not None:
+        place += f", line {line}"
+    if key is not None:
+        place += f", key {key!r}"
+    return f"{place}: {problem}. {remedy}."

@@ -1,0 +1,169 @@
+"""Conda and PyPI requirements, in the shapes pixi takes them (the JSON schema of its manifest, `MatchspecTable` and `PyPI*`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .document import Document, KeyPath, dotted
+from .values import kind, strings, table
+
+Requirement = str | Mapping[str, Any]
+
+_STRING, _BOOLEAN, _STRINGS, _ANY = "a string", "a boolean", "a list", "anything"
+
+CONDA_KEYS: Mapping[str, str] = {
+    **dict.fromkeys(("version", "build", "build-number", "channel", "subdir", "file-name"), _STRING),
+    **dict.fromkeys(("license", "license-family", "md5", "sha256", "url", "path"), _STRING),
+    **dict.fromkeys(("git", "branch", "rev", "tag", "subdirectory"), _STRING),
+    **dict.fromkeys(("extras", "flags", "track-features"), _STRINGS),
+    **dict.fromkeys(("lfs", "workspace"), _BOOLEAN),
+    **dict.fromkeys(("package", "when"), _ANY),  # tables of pixi's own, which pixi checks
+}
+
+# One entry for each place a PyPI package can come from: the key that names the place, and what may stand beside it.
+PYPI_SOURCES: Mapping[str, Mapping[str, str]] = {
+    "git": {
+        "git": _STRING,
+        "branch": _STRING,
+        "tag": _STRING,
+        "rev": _STRING,
+        "subdirectory": _STRING,
+        "lfs": _BOOLEAN,
+    },
+    "path": {"path": _STRING, "editable": _BOOLEAN, "subdirectory": _STRING},
+    "url": {"url": _STRING},
+    "version": {"version": _STRING, "index": _STRING},
+}
+_GIT_REVISIONS = ("branch", "tag", "rev")
+
+_CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PYPI_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_PYPI_CLAUSE = re.compile(r"(===|==|!=|~=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+_*-]*")
+_BARE_VERSION = re.compile(r"\d[A-Za-z0-9.!+_-]*(\.\*)?")
+_EXTRAS = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
+
+
+def read_conda(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requirement]:
+    """The [dependencies] table at `key`, unchanged; ConfigError for what pixi would not take."""
+    for name, requirement in table(document, key, value).items():
+        place = (*key, name)
+        if not _CONDA_NAME.fullmatch(name):
+            remedy = f'Write the bare name, and the version on the right: {_bare(name)} = "*"'
+            raise document.error(place, f"{name!r} is not the name of a conda package", remedy)
+        if isinstance(requirement, dict):
+            _check_keys(document, place, requirement, CONDA_KEYS)
+        else:
+            _text(document, place, requirement)
+    return dict(value)
+
+
+def read_pypi(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requirement]:
+    """The [pypi-dependencies] table at `key`, unchanged; ConfigError for what pixi would not take."""
+    for name, requirement in table(document, key, value).items():
+        place = (*key, name)
+        _check_pypi_name(document, place, name)
+        if isinstance(requirement, dict):
+            _check_pypi_table(document, place, requirement)
+        else:
+            _check_pypi_version(document, place, _text(document, place, requirement))
+    return dict(value)
+
+
+def read_cuda_packages(document: Document, key: KeyPath, value: Any) -> tuple[str, ...]:
+    """The names under [cuda] packages; ConfigError for anything else in that section."""
+    section = table(document, key, value)
+    for name in section:
+        if name != "packages":
+            remedy = f'List the names, without versions: [{dotted(key)}] packages = ["{name}"]'
+            raise document.error((*key, name), f"[{dotted(key)}] has one key, packages, not {name!r}", remedy)
+    place = (*key, "packages")
+    names = strings(document, place, section.get("packages", []))
+    for name in names:
+        if not _PYPI_NAME.fullmatch(name):
+            remedy = f'Write the bare name, "{_bare(name)}": the version follows from torch and CUDA'
+            raise document.error(place, f"{name!r} is not the name of a package", remedy)
+    return names
+
+
+def _bare(name: str) -> str:
+    return re.split(r"[^A-Za-z0-9_.-]", name.strip(), maxsplit=1)[0] or "name"
+
+
+def _check_pypi_name(document: Document, key: KeyPath, name: str) -> None:
+    if match := _EXTRAS.fullmatch(name):
+        listed = ", ".join(f'"{extra.strip()}"' for extra in match.group(2).split(","))
+        remedy = f'Write {match.group(1)} = {{ version = "*", extras = [{listed}] }}'
+        raise document.error(key, f"the extras of {name!r} do not belong in the name", remedy)
+    if not _PYPI_NAME.fullmatch(name):
+        remedy = f'Write the bare name, and the version on the right: {_bare(name)} = "*"'
+        raise document.error(key, f"{name!r} is not the name of a PyPI package", remedy)
+    if name.lower() == "python":
+        remedy = 'Write python = "3.11" at the top of the file, above every section'
+        raise document.error(key, "python is not a PyPI package", remedy)
+
+
+def _text(document: Document, key: KeyPath, value: Any) -> str:
+    """The requirement if it is a text that is not empty."""
+    name = dotted(key[-1:])
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        written = document.written_value(key) or str(value)
+        problem = f"{written} without quotes is a number, not a version"
+        raise document.error(key, problem, f'Write {name} = "=={written}.*", or "*" for any version')
+    problem = (
+        "the version is empty"
+        if value == ""
+        else f"this should be a version, but is {kind(value)}, {value!r}"
+    )
+    raise document.error(key, problem, f'Write {name} = "*" for any version, or a range such as ">=1.2,<2"')
+
+
+def _check_pypi_version(document: Document, key: KeyPath, text: str) -> None:
+    if text.strip() == "*":
+        return
+    name = dotted(key[-1:])
+    if ";" in text:
+        remedy = "Put the package under [target.<platform>.pypi-dependencies], for instance [target.win-64.pypi-dependencies]"
+        raise document.error(
+            key, f"{text!r} holds an environment marker, which pixi does not take here", remedy
+        )
+    if _BARE_VERSION.fullmatch(text.strip()):
+        remedy = f'Write {name} = "=={text.strip()}" for this version, or ">={text.strip().removesuffix(".*")}" for it or newer'
+        raise document.error(key, f"{text!r} has no comparison, which PyPI versions need", remedy)
+    for clause in text.rstrip(", ").split(","):
+        if not _PYPI_CLAUSE.fullmatch(clause.strip()):
+            remedy = f'Write a range such as {name} = ">=1.2,<2", or "*" for any version'
+            raise document.error(key, f"{text!r} is not a PyPI version range", remedy)
+
+
+def _check_pypi_table(document: Document, key: KeyPath, requirement: Mapping[str, Any]) -> None:
+    source = next((name for name in PYPI_SOURCES if name in requirement), "version")
+    allowed = {**PYPI_SOURCES[source], "extras": _STRINGS}
+    _check_keys(document, key, requirement, allowed)
+    if "version" in requirement:
+        _check_pypi_version(document, (*key, "version"), requirement["version"])
+    revisions = [name for name in _GIT_REVISIONS if name in requirement]
+    if len(revisions) > 1:
+        problem = f"{' and '.join(revisions)} name the same thing twice"
+        raise document.error(key, problem, f"Keep one of them, for instance {revisions[-1]}")
+
+
+def _check_keys(
+    document: Document, key: KeyPath, requirement: Mapping[str, Any], allowed: Mapping[str, str]
+) -> None:
+    for name, value in requirement.items():
+        place = (*key, name)
+        if name not in allowed:
+            known = ", ".join(sorted(allowed))
+            raise document.error(
+                place, f"{name!r} has no meaning here", f"Remove it; a requirement like this takes {known}"
+            )
+        if allowed[name] == _STRINGS:
+            strings(document, place, value)
+        elif allowed[name] not in (kind(value), _ANY) or value == "":
+            problem = f"{name!r} should be {allowed[name]}, but is {kind(value)}, {value!r}"
+            example = "true" if allowed[name] == _BOOLEAN else '"…"'
+            raise document.error(place, problem, f"Write {name} = {example}")

@@ -1,0 +1,105 @@
+"""`comfy-env-root.toml`: what a pack asks for outside its environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from .document import Document, read_document
+from .errors import ConfigWarning
+from .generations import OLDER_ROOT_SECTIONS, refuse_older_forms
+from .values import kind, strings, table
+
+_OURS = frozenset(("apt", "brew", "node_reqs", "types"))
+# Sections that other tools install into ComfyUI's own Python; here that Python is never changed.
+_HOST_SECTIONS = frozenset(
+    ("python", "cuda", "dependencies", "pypi-dependencies", "env_vars", "target", "options")
+)
+
+
+@dataclass(frozen=True)
+class RootSpec:
+    """A `comfy-env-root.toml`, checked.
+
+    `apt` and `brew` are names of system packages. `node_reqs` maps a pack's directory name to where it comes from: a
+    "owner/repository" text, or a table kept as it is. `types` maps socket types to how they travel. `passthrough` holds
+    every other key as TOML gave it; each that is not empty has a warning, because nothing acts on it.
+    """
+
+    path: Path
+    source: bytes
+    apt: tuple[str, ...]
+    brew: tuple[str, ...]
+    node_reqs: Mapping[str, Any]
+    types: Mapping[str, Any]
+    passthrough: Mapping[str, Any]
+    warnings: tuple[ConfigWarning, ...]
+
+
+def parse_root(text: bytes, path: Path) -> RootSpec:
+    """What `text` asks for; `path` is for messages. Raises ConfigError, and nothing else."""
+    document = read_document(text, path)
+    refuse_older_forms(document, OLDER_ROOT_SECTIONS)
+    tables = document.tables
+    passthrough = {name: value for name, value in tables.items() if name not in _OURS}
+    return RootSpec(
+        path=path,
+        source=text,
+        apt=_system_packages(document, "apt"),
+        brew=_system_packages(document, "brew"),
+        node_reqs=_node_reqs(document, tables.get("node_reqs", {})),
+        types=dict(table(document, ("types",), tables.get("types", {}))),
+        passthrough=passthrough,
+        warnings=tuple(
+            _without_effect(document, name) for name, value in passthrough.items() if not _is_empty(value)
+        ),
+    )
+
+
+def _system_packages(document: Document, name: str) -> tuple[str, ...]:
+    section = table(document, (name,), document.tables.get(name, {}))
+    for stray in section:
+        if stray != "packages":
+            remedy = f'Write [{name}] packages = ["{stray}"]'
+            raise document.error((name, stray), f"[{name}] has one key, packages, not {stray!r}", remedy)
+    packages = strings(document, (name, "packages"), section.get("packages", []))
+    for package in packages:
+        if package.startswith("-") or any(character.isspace() for character in package):
+            # They end in a command that the user is shown and may run as root: nothing that could be an option.
+            problem = f"{package!r} is not the name of a system package"
+            raise document.error((name, "packages"), problem, "List one name per string, without options")
+    return packages
+
+
+def _node_reqs(document: Document, value: Any) -> Mapping[str, Any]:
+    section = table(document, ("node_reqs",), value)
+    for name, source in section.items():
+        if not isinstance(source, dict) and not (isinstance(source, str) and source.strip()):
+            problem = f"where the pack comes from should be a string, but is {kind(source)}, {source!r}"
+            raise document.error(("node_reqs", name), problem, f'Write "{name}" = "owner/repository"')
+    return dict(section)
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a section asks for nothing: empty itself, or holding only empty tables and lists."""
+    if isinstance(value, dict):
+        return all(_is_empty(inner) for inner in value.values())
+    return isinstance(value, list) and not value
+
+
+def _without_effect(document: Document, name: str) -> ConfigWarning:
+    if name in _HOST_SECTIONS:
+        problem = (
+            f"{name!r} asks for a change of ComfyUI's own Python, which is never changed, and has no effect"
+        )
+        remedy = "Move it into a comfy-env.toml in the directory of the nodes that need it"
+        return document.warning((name,), problem, remedy)
+    if close := get_close_matches(name.lower().replace("-", "_"), sorted(_OURS), n=1, cutoff=0.8):
+        raise document.error(
+            (name,), f"{name!r} is not a section of this file", f"Did you mean [{close[0]}]? Rename it"
+        )
+    remedy = f"Remove it; this file has {', '.join(f'[{section}]' for section in sorted(_OURS))}"
+    return document.warning((name,), f"{name!r} is not known here and has no effect", remedy)
