@@ -1,0 +1,3 @@
+"""``torchvision.transforms``, importable and empty."""
+
+from . import functional as functional
