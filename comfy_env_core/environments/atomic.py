@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Writes beside `path`, flushes to the disk, renames, and flushes the directory where the system can.
 
     After a power cut the file is the old one, the new one, or absent, never a half. Raises OSError.
@@ -25,7 +25,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the record from other users of a shared store
+        os.chmod(temporary, mode)  # mkstemp's 0600 would hide records from other users of a shared store
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -1,0 +1,85 @@
+"""`install.log`: what one build did, why, when, with what, and how it ended. The two before it are kept as .1 and .2."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import datetime
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger("comfy-env.building")
+
+_KEPT = 2
+_TAIL_LINES = 40
+
+
+class InstallLog:
+    """Open from construction until `close`. A full disk never stops a build by way of its log: lines are then only kept
+
+    in memory, and that is logged once. Thread-safe.
+    """
+
+    def __init__(self, path: Path, header: tuple[str, ...]) -> None:
+        """Moves older logs aside and writes the header. Raises OSError when the directory cannot be written."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        _rotate(path)
+        self._file: IO[str] | None = open(path, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+        for line in header:
+            self._write(f"# {line}")
+
+    def line(self, text: str) -> None:
+        """One line (or several) of output with the time of day before it."""
+        for part in text.splitlines() or [""]:
+            with self._lock:
+                self._tail.append(part)
+            self._write(f"{datetime.datetime.now():%H:%M:%S} {part}")
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines of output, without times."""
+        with self._lock:
+            return tuple(self._tail)
+
+    def close(self, outcome: str) -> None:
+        """Writes how it ended as the last line and closes the file. Does nothing the second time."""
+        for part in outcome.splitlines():
+            self._write(f"# {part}")
+        with self._lock:
+            file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(
+                OSError
+            ):  # what could not be flushed was reported at the first failing write
+                file.close()
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            if self._file is None:
+                return
+            try:
+                self._file.write(text + "\n")
+                self._file.flush()
+            except OSError as error:
+                log.warning(
+                    "Writing %s failed (%s); the rest of this build is not in the log.", self.path, error
+                )
+                file, self._file = self._file, None
+                with contextlib.suppress(OSError):
+                    file.close()
+
+
+def utc_now() -> str:
+    """The present moment in ISO 8601, UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _rotate(path: Path) -> None:
+    for number in range(_KEPT, 0, -1):
+        older = path if number == 1 else path.with_name(f"{path.name}.{number - 1}")
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(older, path.with_name(f"{path.name}.{number}"))
