@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from comfy_env_core.building.job_snapshot import JobSnapshot
+
 if TYPE_CHECKING:  # jobs.py imports this module
-    from comfy_env_core.building.jobs import Job, JobSnapshot
+    from comfy_env_core.building.jobs import Job
 
 log = logging.getLogger("comfy-env.building")
 
@@ -31,7 +33,7 @@ class Announcer:
         self._is_closed = False
 
     def put(self, job: Job, snapshot: JobSnapshot) -> None:
-        """Announces the snapshot soon. After `close` nobody is told any more, but those who wait for the job wake up."""
+        """Announces the snapshot soon. After `close` nobody is told, but those who wait for the job wake up."""
         with self._lock:
             if not self._is_closed:
                 self._queue.put((job, snapshot))

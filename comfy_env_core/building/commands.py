@@ -56,7 +56,7 @@ def run_logged(
     """Runs a command to its end, each line of output going to `report.log` (or to `on_line`, if given, instead).
 
     `env` is the whole environment. Raises BuildError: CANCELLED when `report.check` says so, TIMED_OUT after
-    `timeout_s`, INTERNAL when the program cannot be started. Whatever is raised, the whole process tree is dead by then.
+    `timeout_s`, INTERNAL when the program cannot be started. Whatever is raised, the process tree is dead by then.
     A failing command is not an error here: look at `returncode`.
     """
     command = tuple(str(part) for part in argv)

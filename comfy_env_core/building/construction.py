@@ -34,7 +34,7 @@ _ENGINE_DIRECTORIES = (".pixi",)
 
 
 class Construction:
-    """One attempt at one environment. `move` is told each state, in order; `attach_log` gets the log once it is open."""
+    """One attempt at one environment. `move` is told each state, `attach_log` gets the log once it is open."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Construction:
 
 
 def is_sound(workspace: Workspace) -> bool:
-    """Done, and with a record and an interpreter as proof. One that lies loses its `.done`, so that it is built again."""
+    """Done, with a record and an interpreter as proof. One without loses its `.done`, so that it is built again."""
     if not workspace.is_done():
         return False
     try:

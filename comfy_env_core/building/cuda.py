@@ -24,7 +24,7 @@ DEFAULT_WHEELS_BASE = "https://comfy-forge.github.io/cuda-wheels"
 _DRIVER_TRACES = (
     Path("/proc/driver/nvidia/version"),
     Path("/usr/lib/wsl/lib/libcuda.so.1"),
-    Path(os.environ.get("SystemRoot", "C:/Windows")) / "System32" / "nvcuda.dll",
+    Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll",
 )
 
 #: Compute capability below which CUDA 12.8 wheels of torch hold no code: Turing is 7.5.
@@ -70,7 +70,7 @@ def detect_cuda(
 def wheels_index(environ: Mapping[str, str], cuda_tag: str, torch_version: str) -> str:
     """The index for one combination; `COMFY_ENV_CUDA_WHEELS` names a mirror of the base."""
     base = environ.get("COMFY_ENV_CUDA_WHEELS") or DEFAULT_WHEELS_BASE
-    major_minor = ".".join(torch_version.split("+")[0].split(".")[:2])
+    major_minor = ".".join(torch_version.partition("+")[0].split(".")[:2])
     return f"{base.rstrip('/')}/{cuda_tag}/torch{major_minor}/"
 
 

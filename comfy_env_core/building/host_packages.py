@@ -1,4 +1,4 @@
-"""What an environment gets because of what its source imports from ComfyUI (docs/design.md, decision on the host's packages)."""
+"""What an environment gets because of what its source imports from ComfyUI."""
 
 from __future__ import annotations
 
@@ -30,14 +30,19 @@ def add_host_packages(
     requirements: Sequence[str],
     *,
     same_python: bool,
+    torch_packages: Sequence[str] = (),
 ) -> None:
     """Adds torch, or all packages of ComfyUI's requirements; what the file asks for itself stays as it is.
 
     `same_python`: the environment runs ComfyUI's Python version. Where it does not, the versions that ComfyUI has need
     not exist for that Python, and ComfyUI's own ranges are taken instead (for torch the version always).
+    `torch_packages`: which of torch, torchvision and torchaudio the source imports.
     """
     if need is HostNeed.TORCH:
         _add_torch(draft, host)
+        for name in torch_packages:
+            if name != "torch" and not draft.asks_for(name):
+                _add_torch_companion(draft, name, host)
     elif need is HostNeed.COMFYUI:
         own_torch = draft.asks_for("torch")
         for line in requirements:
@@ -56,6 +61,14 @@ def _add_torch(draft: Draft, host: HostPython) -> None:
         )
         return
     _record(draft, "torch", f"=={host.torch_release}", "the nodes import torch; this is ComfyUI's version")
+
+
+def _add_torch_companion(draft: Draft, name: str, host: HostPython) -> None:
+    """torchvision or torchaudio: each release fits one torch release, so the resolver finds it without a version."""
+    installed = host.distributions.get(name)
+    follows_host = installed is not None and draft.pypi.get("torch") == f"=={host.torch_release}"
+    version = f"=={installed.partition('+')[0]}" if installed and follows_host else "*"
+    _record(draft, name, version, "the nodes import it; the version follows torch")
 
 
 def _add_requirement(

@@ -1,8 +1,9 @@
 """Runs inside a new environment: imports what the file asked for, one distribution after the other.
 
-Started by its path with a list of names as JSON in `argv[1]`; needs nothing but Python 3.9. Writes one JSON object a line:
-`{"python": "3.10.13"}` first, then for each name `{"trying": name, "module": module}` before an import (so that a crash can be
-blamed) and `{"name", "outcome": "imported" | "no modules" | "not Python" | "failed", "module", "error", "seconds"}` after.
+Started by its path with a list of names as JSON in `argv[1]`; needs nothing but Python 3.9. Writes lines of "@" and
+a JSON object: `{"python": "3.10.13"}` first, then for each name `{"trying": name, "module": module}` before an import
+(so that a crash can be blamed) and afterwards `{"name", "outcome", "module", "error", "seconds"}`, where the outcome is
+"imported", "failed", "no modules" or "not Python".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`install.log`: what one build did, why, when, with what, and how it ended. The two before it are kept as .1 and .2."""
+"""`install.log`: what one build did, why, when, with what, and how it ended. Two older ones stay as .1 and .2."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TAIL_LINES = 40
 
 
 class InstallLog:
-    """Open from construction until `close`. A full disk never stops a build by way of its log: lines are then only kept
+    """Open from construction until `close`. Thread-safe.
 
-    in memory, and that is logged once. Thread-safe.
+    A full disk never stops a build by way of its log: lines are then kept in memory alone, and that is logged once.
     """
 
     def __init__(self, path: Path, header: tuple[str, ...]) -> None:
@@ -38,7 +38,7 @@ class InstallLog:
         for part in text.splitlines() or [""]:
             with self._lock:
                 self._tail.append(part)
-            self._write(f"{datetime.datetime.now():%H:%M:%S} {part}")
+            self._write(f"{datetime.datetime.now().astimezone():%H:%M:%S} {part}")
 
     def tail(self) -> tuple[str, ...]:
         """The last lines of output, without times."""

@@ -22,6 +22,7 @@ from comfy_env_core.building.construction import Construction, is_sound
 from comfy_env_core.building.engines.contract import Engine
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.install_log import InstallLog
+from comfy_env_core.building.job_snapshot import JobSnapshot
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.environments.links import link
@@ -34,48 +35,7 @@ log = logging.getLogger("comfy-env.building")
 #: Builds at once in this process: more would fight for the disk and for memory while wheels are unpacked.
 MAX_BUILDS = 2
 
-_ENDED = (EnvironmentState.DONE, EnvironmentState.FAILED, EnvironmentState.CANCELLED)
-
-
-@dataclasses.dataclass(frozen=True)
-class JobSnapshot:
-    """A build at one moment. `packages_total` is 0 while not known; `started_at` is a Unix time in seconds.
-
-    `unlinked`: site directory → why it got no link (see `links.link`).
-    """
-
-    id: str
-    environment_id: str
-    state: EnvironmentState
-    phase: Phase | None
-    text: str
-    packages_done: int
-    packages_total: int
-    started_at: float
-    elapsed_s: float
-    error: BuildError | None
-    log_path: Path
-    site_dirs: tuple[Path, ...] = ()
-    unlinked: tuple[tuple[Path, str], ...] = ()
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in _ENDED
-
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
-        return {
-            "id": self.id,
-            "environment_id": self.environment_id,
-            "state": self.state.value,
-            "phase": self.phase.value if self.phase else None,
-            "text": self.text,
-            "packages_done": self.packages_done,
-            "packages_total": self.packages_total,
-            "started_at": self.started_at,
-            "elapsed_s": round(self.elapsed_s, 1),
-            "error": self.error.as_json() if self.error else None,
-            "log_path": str(self.log_path),
-        }
+__all__ = ["Builder", "Job", "JobReport", "JobSnapshot"]
 
 
 class Job:

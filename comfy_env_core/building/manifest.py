@@ -56,9 +56,9 @@ def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
 
 
 def _guarantees(plan: BuildPlan) -> dict[str, str]:
-    """pixi's names of virtual packages → versions. Without them pixi assumes an older machine than this one and
+    """pixi's names of virtual packages → versions. What the file's `[system-requirements]` says stands.
 
-    refuses wheels that run here. What the file's `[system-requirements]` says stands.
+    Without them pixi assumes an older machine than this one and refuses wheels that run here.
     """
     found: dict[str, str] = {}
     if plan.platform.glibc:
@@ -71,7 +71,7 @@ def _guarantees(plan: BuildPlan) -> dict[str, str]:
 
 
 def _guarantees_of_file(table: Mapping[str, Any]) -> dict[str, str]:
-    """`libc` was the older word for `glibc`, with the family in a table; `unix` says nothing that the platform does not."""
+    """`libc` is the older word for `glibc`, with the family in a table; `unix` adds nothing to the platform."""
     found = {key: str(table[key]) for key in ("archspec", "cuda", "linux", "macos") if key in table}
     libc = table.get("libc")
     if isinstance(libc, Mapping):

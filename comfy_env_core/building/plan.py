@@ -101,7 +101,14 @@ def plan_build(
     draft.facts["host_need"] = need.value
     add_msgpack(draft, _minor(python))
     same_python = _minor(python) == _minor(host.version)
-    add_host_packages(draft, need, host, comfyui_requirements, same_python=same_python)
+    add_host_packages(
+        draft,
+        need,
+        host,
+        comfyui_requirements,
+        same_python=same_python,
+        torch_packages=host_use.torch_packages,
+    )
     of_file = _file_pypi_options(draft.rest)
     cuda_matters = _add_cuda_packages(draft, spec, host, settings) or bool(draft.conda)
     cuda_matters |= _pin_torch_family(draft, torch_index(of_file, platform, host, settings))
@@ -165,9 +172,7 @@ def _add_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython, settings: 
         elif (key := draft.pypi_key(name)) is None:
             wanted.append(name)
         else:
-            draft.notes.append(
-                f"{key}: under [cuda] and [pypi-dependencies] alike; the latter, more exact, is taken."
-            )
+            draft.notes.append(f"{key}: under [cuda] and [pypi-dependencies] alike; the latter is taken.")
     if wanted and host.cuda is None:
         draft.skipped.extend(wanted)
         draft.notes.append(

@@ -24,7 +24,7 @@ def normalised_name(name: str) -> str:
 
 
 def pypi_name_of_conda(name: str) -> str:
-    """The normalised PyPI name of what a conda package brings, where the two worlds differ in a way that matters here."""
+    """The normalised PyPI name of what a conda package brings, where that differs in a way that matters here."""
     normal = normalised_name(name)
     return _PYPI_NAME_OF_CONDA.get(normal, normal)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 120.0
 _PROBE = Path(__file__).with_name("import_probe.py")
 
-#: Added by us and worth trying: without msgpack no worker starts, and torch is what most often arrives in a wrong build.
+#: Added by us and worth trying: without msgpack no worker starts, and torch most often arrives in a wrong build.
 _ALSO_TRIED = ("msgpack", "torch")
 
 
@@ -130,10 +130,11 @@ def _check(
 
 def _import_failed(name: str, module: str, error: str, plan: BuildPlan) -> BuildError:
     lines = tuple(line for line in error.splitlines() if line.strip())
+    reason = lines[-1] if lines else "no message"
     return BuildError(
         BuildCause.IMPORT_FAILED,
-        f"Everything was installed, but importing {module!r} of {name!r} failed: {lines[-1] if lines else 'no message'}.",
-        f"Check the versions in {str(plan.spec.path)!r} and, if a system library is named, install it; then build again.",
+        f"Everything was installed, but importing {module!r} of {name!r} failed: {reason}.",
+        f"Check the versions in {str(plan.spec.path)!r}; if a system library is named, install it. Then build again.",
         tail=lines[-20:],
     )
 

@@ -70,7 +70,7 @@ def remove_trash(directory: Path) -> None:
 
 
 def _delete(directory: Path) -> None:
-    """Deletes as much as can be deleted: a read-only file is made writable first, the rest is left for the next time."""
+    """Deletes as much as can be deleted: read-only files are made writable first, the rest is left for next time."""
 
     def make_writable_and_retry(remove: Callable[[str], object], name: str, _error: Any) -> None:
         # Any: rmtree hands over exception tuples or exceptions, depending on the Python version.

@@ -1,4 +1,4 @@
-"""The id of an environment: the same file on the same facts is the same environment, for every pack and every ComfyUI."""
+"""The id of an environment: the same file on the same facts is the same one, for every pack and every ComfyUI."""
 
 from __future__ import annotations
 

@@ -74,5 +74,5 @@ def discard_done(workspace: Workspace) -> None:
 
 
 def unused(store: Store, used_ids: Collection[str]) -> tuple[Workspace, ...]:
-    """The environments that none of `used_ids` names. Other ComfyUIs on the machine may use them: ask before removing."""
+    """The environments that `used_ids` does not name. Other ComfyUIs may use them: ask before removing."""
     return tuple(workspace for workspace in store.workspaces() if workspace.id not in used_ids)

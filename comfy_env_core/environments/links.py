@@ -9,6 +9,9 @@ from pathlib import Path
 
 from comfy_env_core.environments.store import PREFIX_OF_NAME, Workspace
 
+if sys.platform == "win32":
+    import _winapi
+
 
 def link(site_dir: Path, workspace: Workspace) -> str | None:
     """Makes `site_dir/_env_<id>` lead to the workspace and removes links to environments the site had before.
@@ -65,9 +68,7 @@ def _leads_to(place: Path, directory: Path) -> bool:
 
 def _make_link(place: Path, directory: Path) -> None:
     if sys.platform == "win32":
-        # A symlink needs a privilege that ordinary users lack; a junction does not. Imported here: Windows only.
-        import _winapi
-
+        # A symlink needs a privilege that ordinary users lack; a junction does not.
         _winapi.CreateJunction(str(directory), str(place))
     else:
         os.symlink(directory, place, target_is_directory=True)

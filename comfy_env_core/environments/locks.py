@@ -44,7 +44,7 @@ class ProcessLock:
         self._lock.release()
 
     def holder(self) -> int | None:
-        """The pid of the living process that holds the lock, if known. Only for messages: it may be outdated at once."""
+        """The pid of the living process that holds the lock, if known. For messages: it may be outdated at once."""
         try:
             pid = int(self._holder_path.read_bytes())
         except (OSError, ValueError):

@@ -83,7 +83,8 @@ SITE_MOVES: StateTable[SiteState] = StateTable(
     "A site",
     {
         # Describing without building: the environment exists already. Ready at once: its description is cached too.
-        _S.UNBUILT: {_S.BUILDING, _S.DESCRIBING, _S.READY, _S.FAILED},
+        # Stale at once: an environment of an earlier start serves while the new one is built.
+        _S.UNBUILT: {_S.BUILDING, _S.DESCRIBING, _S.READY, _S.STALE, _S.FAILED},
         # Unbuilt again: the build was cancelled. Stale again: cancelled, and the old environment still serves.
         _S.BUILDING: {_S.DESCRIBING, _S.FAILED, _S.UNBUILT, _S.STALE},
         _S.DESCRIBING: {_S.READY, _S.FAILED, _S.STALE},

@@ -1,0 +1,54 @@
+"""A build at one moment, for whoever watches."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.report import Phase
+from comfy_env_core.environments.states import EnvironmentState
+
+_ENDED = (EnvironmentState.DONE, EnvironmentState.FAILED, EnvironmentState.CANCELLED)
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSnapshot:
+    """A build at one moment. `packages_total` is 0 while not known; `started_at` is a Unix time in seconds.
+
+    `unlinked`: site directory → why it got no link (see `links.link`).
+    """
+
+    id: str
+    environment_id: str
+    state: EnvironmentState
+    phase: Phase | None
+    text: str
+    packages_done: int
+    packages_total: int
+    started_at: float
+    elapsed_s: float
+    error: BuildError | None
+    log_path: Path
+    site_dirs: tuple[Path, ...] = ()
+    unlinked: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in _ENDED
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        return {
+            "id": self.id,
+            "environment_id": self.environment_id,
+            "state": self.state.value,
+            "phase": self.phase.value if self.phase else None,
+            "text": self.text,
+            "packages_done": self.packages_done,
+            "packages_total": self.packages_total,
+            "started_at": self.started_at,
+            "elapsed_s": round(self.elapsed_s, 1),
+            "error": self.error.as_json() if self.error else None,
+            "log_path": str(self.log_path),
+        }
