@@ -38,7 +38,8 @@ class UserSettings:
 
     `index_strategy` is uv's word. pip looks at all its indexes and takes the best version, uv stops at the first index
     that knows the name; extra indexes that were written for pip therefore bring pip's rule with them.
-    `conda_mirrors` maps a channel URL to the URLs that are asked in its place.
+    `conda_mirrors` maps a channel URL to the URLs that are asked in its place. `files` were read for all this;
+    `conda_files` among them are pixi's and rattler's, which the engines can read themselves.
     """
 
     index_url: str | None = None
@@ -61,6 +62,7 @@ class UserSettings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict)
     home: Path = Path()
     files: tuple[Path, ...] = ()
+    conda_files: tuple[Path, ...] = ()
 
     @classmethod
     def gather(cls, environ: Mapping[str, str], home: Path) -> UserSettings:
@@ -82,12 +84,22 @@ class UserSettings:
             environ=dict(environ),
             home=home,
             files=(*pip.files, *uv.files, *pixi.files),
+            conda_files=pixi.files,
         )
 
     @property
     def main_index_url(self) -> str | None:
         """The index to ask first, None if the user allows find-links only."""
         return None if self.no_index else self.index_url or DEFAULT_INDEX_URL
+
+    def with_places(self, variables: Mapping[str, str]) -> UserSettings:
+        """The same with the indexes and find-links of these `UV_*` variables instead."""
+        return dataclasses.replace(
+            self,
+            index_url=variables.get("UV_DEFAULT_INDEX") or self.index_url,
+            extra_index_urls=tuple(variables.get("UV_INDEX", "").split()),
+            find_links=tuple(place for place in variables.get("UV_FIND_LINKS", "").split(",") if place),
+        )
 
     def is_trusted(self, host: str, port: int | None) -> bool:
         """True if the user told pip or uv not to verify this host's certificate."""

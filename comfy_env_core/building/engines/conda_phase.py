@@ -1,0 +1,195 @@
+"""The conda part of an embedded build: channels, requirements in conda's words, and the driver that does the work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from comfy_env_core.building.commands import run_logged
+from comfy_env_core.building.engines.contract import Package
+from comfy_env_core.building.engines.engine_packages import EngineTools
+from comfy_env_core.building.engines.version_range import PythonWanted
+from comfy_env_core.building.engines.rattler_driver import RECORD
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.plan import BuildPlan
+from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.config import Requirement
+from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.processes import clean_environment
+
+CHANNEL_ALIAS = "https://conda.anaconda.org"
+_TIMEOUT_S = 3600.0
+_DRIVER_PATH = Path(__file__).with_name("rattler_driver.py")
+#: What a plain interpreter brings or PyPI offers under the same name: no channel is needed for these.
+NOT_WORTH_A_CHANNEL = frozenset({"python", "pip", "setuptools", "wheel"})
+#: The keys of pixi's table form, as conda writes them in brackets.
+_BRACKET_KEYS = {"file-name": "fn", "build-number": "build_number"}
+_PLAIN_KEYS = frozenset({"version", "build", "channel", "subdir", "md5", "sha256", "license", "file-name", "build-number"})
+
+
+def channel_probe_url(channel: str, mirrors: Mapping[str, tuple[str, ...]]) -> str:
+    """A small file that every channel has; behind the user's mirror if one stands for this channel."""
+    url = channel.rstrip("/") if urlsplit(channel).scheme else f"{CHANNEL_ALIAS}/{channel.strip('/')}"
+    for original, replacements in sorted(mirrors.items(), key=lambda item: -len(item[0])):
+        stem = original.rstrip("/")
+        if replacements and (url == stem or url.startswith(f"{stem}/")):
+            url = replacements[0].rstrip("/") + url[len(stem) :]
+            break
+    return f"{url}/noarch/repodata.json"
+
+
+def match_spec(name: str, requirement: Requirement) -> str:
+    """The requirement as a conda match spec. Raises BuildError(CONFIG) for a package that would have to be built."""
+    if isinstance(requirement, str):
+        return f"{name} {requirement}"
+    if "url" in requirement:
+        return str(requirement["url"])
+    foreign = sorted(set(requirement) - _PLAIN_KEYS)
+    if foreign:
+        raise BuildError(
+            BuildCause.CONFIG,
+            f"Installing the conda package {name!r} failed: {', '.join(foreign)} needs pixi, which cannot be had here.",
+            "Install pixi (https://pixi.sh) and build again, or name a released version of the package.",
+        )
+    pairs = (f'{_BRACKET_KEYS.get(key, key)}="{value}"' for key, value in requirement.items())
+    return f"{name}[{', '.join(pairs)}]"
+
+
+def install_conda_packages(
+    plan: BuildPlan, workspace: Workspace, tools: EngineTools, store: Store, settings: UserSettings, report: Report
+) -> tuple[Package, ...]:
+    """Fills the prefix with Python and the plan's conda packages. Raises BuildError with the cause of rattler's failure."""
+    report.phase(Phase.RESOLVING, "conda packages")
+    request_path = workspace.directory / "conda-request.json"
+    request_path.write_text(json.dumps(_request(plan, workspace, tools, store, settings), indent=1), encoding="utf-8")
+    output = DriverOutput(report)
+    completed = run_logged(
+        [sys.executable, "-I", "-B", str(_DRIVER_PATH), str(request_path)],
+        env=clean_environment(settings.environ, _environment(plan, store, settings)),
+        cwd=workspace.directory,
+        report=report,
+        timeout_s=_TIMEOUT_S,
+        on_line=output.take,
+    )
+    outcome = output.outcome
+    if outcome is None:
+        raise _driver_died(completed.returncode)
+    if outcome["event"] == "failure":
+        raise _failure(outcome, plan)
+    return tuple(Package(name, version, "conda") for name, version in outcome["packages"])
+
+
+class DriverOutput:
+    """Turns the driver's records into progress and a result; every other line goes to the log."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.outcome: dict[str, Any] | None = None  # Any: JSON of the driver, shaped as its docstring says
+
+    def take(self, line: str) -> None:
+        """One line, as it comes."""
+        if not line.startswith(RECORD):
+            self._report.log(line)
+            return
+        record = json.loads(line[len(RECORD) :])
+        if record["event"] == "packages":
+            self._count(record)
+        elif record["event"] == "text":
+            self._report.phase(Phase.DOWNLOADING, record["text"])
+        else:
+            self.outcome = record
+            if record["event"] == "failure":
+                self._report.log(record["text"])
+
+    def _count(self, record: dict[str, Any]) -> None:
+        if record["done"] == 0:
+            self._report.phase(Phase.INSTALLING, "conda packages")
+        elif record.get("name"):
+            self._report.log(f"linked {record['name']}")
+        self._report.packages(record["done"], record["total"])
+
+
+def _request(
+    plan: BuildPlan, workspace: Workspace, tools: EngineTools, store: Store, settings: UserSettings
+) -> dict[str, Any]:
+    wanted = {name: requirement for name, requirement in plan.conda.items() if name != "python"}
+    specs = [f"python {PythonWanted(plan.python).conda_spec}"]
+    specs += [match_spec(name, requirement) for name, requirement in wanted.items()]
+    workspace_table = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
+    system = settings.system_certificates or settings.ca_bundle is not None
+    return {
+        "engine_dir": str(tools.directory),
+        "channels": list(plan.channels),
+        "specs": specs,
+        "subdir": plan.platform.name,
+        "prefix": str(workspace.prefix),
+        "cache_dir": str(store.cache_dir / "conda"),
+        "priority": workspace_table.get("channel-priority", "strict"),
+        "config_files": [str(path) for path in settings.conda_files],
+        "config": 'tls-root-certs = "system"\n' if system else "",
+    }
+
+
+def _environment(plan: BuildPlan, store: Store, settings: UserSettings) -> dict[str, str]:
+    """A `cuda` under `[system-requirements]` promises the solver that driver, as it does in pixi."""
+    variables = {**settings.pixi_environment(), "RATTLER_CACHE_DIR": str(store.cache_dir / "conda")}
+    cuda = plan.passthrough.get("system-requirements", {}).get("cuda")
+    if cuda:
+        variables["CONDA_OVERRIDE_CUDA"] = str(cuda)
+    return variables
+
+
+def _failure(outcome: Mapping[str, Any], plan: BuildPlan) -> BuildError:
+    text, channels = str(outcome["text"]), ", ".join(map(repr, plan.channels))
+    tail = tuple(text.splitlines()[-20:])
+    if outcome["kind"] == "Unsolvable" and outcome["unknown"]:
+        unknown = ", ".join(repr(spec) for spec in outcome["unknown"])
+        return BuildError(
+            BuildCause.NO_SUCH_PACKAGE,
+            f"Resolving the conda packages failed: no package in {channels} fits {unknown} on {plan.platform.name}.",
+            f"Correct the name or version under [dependencies] in {str(plan.spec.path)!r}, or add the channel that "
+            "holds it.",
+            tail=tail,
+        )
+    if outcome["kind"] == "Unsolvable":
+        return BuildError(
+            BuildCause.CONFLICT,
+            f"Resolving the conda packages failed: each can be had from {channels}, but not all together.",
+            f"Loosen a version under [dependencies] in {str(plan.spec.path)!r}; the log says which ones exclude each other.",
+            tail=tail,
+        )
+    cause = {
+        "GatewayError": BuildCause.NETWORK,
+        "FetchRepoDataError": BuildCause.NETWORK,
+        "InvalidMatchSpecError": BuildCause.CONFIG,
+        "InvalidChannelError": BuildCause.CONFIG,
+        "ConfigError": BuildCause.CONFIG,
+        "PermissionError": BuildCause.PERMISSION,
+    }.get(outcome["kind"], BuildCause.NETWORK)
+    return BuildError(
+        cause,
+        f"Installing the conda packages from {channels} failed ({outcome['kind']}): {text.splitlines()[0]}",
+        "Check the connection and the mirrors in pixi's configuration, then build again."
+        if cause is BuildCause.NETWORK
+        else f"Correct [dependencies] or the channels in {str(plan.spec.path)!r} (or pixi's configuration).",
+        tail=tail,
+    )
+
+
+def _driver_died(code: int) -> BuildError:
+    if code < 0:
+        return BuildError(
+            BuildCause.KILLED,
+            f"Installing the conda packages stopped: the installer was ended by signal {-code}.",
+            "Most often the system ran out of memory: close other programs and build again.",
+        )
+    return BuildError(
+        BuildCause.INTERNAL,
+        f"Installing the conda packages stopped without a result (exit code {code}).",
+        "Build again; if it stays, report this with the log.",
+    )

@@ -1,0 +1,155 @@
+"""The engine for machines where no pixi can be had: rattler for conda packages, uv for PyPI, both from PyPI wheels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from comfy_env_core.building.engines.conda_phase import (
+    NOT_WORTH_A_CHANNEL,
+    channel_probe_url,
+    install_conda_packages,
+)
+from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
+from comfy_env_core.building.engines.engine_packages import EngineTools, engine_version, ensure_engine_packages
+from comfy_env_core.building.engines.interpreters import Interpreter, Interpreters
+from comfy_env_core.building.engines.pypi_phase import PypiPhase
+from comfy_env_core.building.engines.reachability import Reachability
+from comfy_env_core.building.engines.uv import Uv, managed_pythons
+from comfy_env_core.building.engines.version_range import PythonWanted
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.plan import BuildPlan
+from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.config import Requirement
+from comfy_env_core.environments.store import Store, Workspace
+
+_PYTHON_RELEASES = "https://github.com/astral-sh/python-build-standalone/releases"
+
+
+class EmbeddedEngine:
+    """Fills prefixes with rattler and uv. Serves several builds at once; remembers which servers answer."""
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        store: Store,
+        settings: UserSettings,
+        *,
+        reachability: Reachability | None = None,
+        interpreters: Interpreters | None = None,
+    ) -> None:
+        self.version = engine_version()
+        self._store = store
+        self._settings = settings
+        self._reachability = reachability or Reachability(settings)
+        self._interpreters = interpreters or Interpreters(settings, managed_pythons(store))
+
+    def provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
+        """See `Engine.provision`. Causes of its own: NO_CHANNEL, NO_PYTHON."""
+        channels = {c: channel_probe_url(c, self._settings.conda_mirrors) for c in plan.channels}
+        self._reachability.start(channels.values())
+        tools = ensure_engine_packages(self._store, self._settings, report)
+        workspace.directory.mkdir(parents=True, exist_ok=True)
+        report.check()
+        silent = [channel for channel, url in channels.items() if not self._reachability.answers(url)]
+        if silent:
+            report.log(f"no answer from {', '.join(silent)}: the interpreter comes from this machine")
+            return self._on_an_interpreter(plan, workspace, tools, silent, report)
+        conda = install_conda_packages(plan, workspace, tools, self._store, self._settings, report)
+        version = next(package.version for package in conda if package.name == "python")
+        return self._with_pypi(plan, workspace, tools, workspace.python, version, conda, {}, report)
+
+    def _on_an_interpreter(
+        self, plan: BuildPlan, workspace: Workspace, tools: EngineTools, silent: list[str], report: Report
+    ) -> BuiltEnvironment:
+        """A virtual environment on an interpreter of this machine, for plans without real conda packages."""
+        needed = sorted(set(plan.conda) - NOT_WORTH_A_CHANNEL)
+        if needed:
+            raise _no_channel(plan, needed, silent)
+        uv = self._uv(tools)
+        interpreter = self._interpreter(plan, uv, workspace, report)
+        report.phase(Phase.INSTALLING, f"Python {interpreter.version} ({interpreter.where})")
+        report.log(f"Python {interpreter.version} from {interpreter.path} ({interpreter.where})")
+        arguments = ["venv", "-q", "--no-project", "--python", interpreter.path, workspace.prefix]
+        completed = uv.run(arguments, report=report, cwd=workspace.directory)
+        if completed.returncode != 0:
+            raise BuildError(
+                BuildCause.NO_PYTHON,
+                f"Making a virtual environment of {str(interpreter.path)!r} failed: uv ended with {completed.returncode}.",
+                "Name another interpreter with COMFY_ENV_PYTHON, then build again.",
+                tail=completed.tail(),
+            )
+        python = workspace.prefix / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        added = {name: _as_pypi(plan.conda[name]) for name in ("pip", "setuptools", "wheel") if name in plan.conda}
+        return self._with_pypi(plan, workspace, tools, python, interpreter.version, (), added, report)
+
+    def _with_pypi(
+        self,
+        plan: BuildPlan,
+        workspace: Workspace,
+        tools: EngineTools,
+        python: Path,
+        version: str,
+        conda: tuple[Package, ...],
+        added: Mapping[str, Requirement],
+        report: Report,
+    ) -> BuiltEnvironment:
+        phase = PypiPhase(self._uv(tools), plan, workspace, python, version, bool(conda), report)
+        packages = phase.install(added)
+        return BuiltEnvironment(workspace.prefix, python, version, self.name, self.version, (*conda, *packages))
+
+    def _interpreter(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> Interpreter:
+        """The first interpreter that will do; one that uv downloads if there is none and its server answers."""
+        report.phase(Phase.RESOLVING, f"a Python {plan.python}")
+        wanted = PythonWanted(plan.python)
+        found, tried = self._interpreters.find(wanted)
+        if found is None and self._download_python(plan, uv, workspace, report):
+            found, tried = self._interpreters.find(wanted)
+        if found is None:
+            raise _no_python(plan, tried)
+        return found
+
+    def _download_python(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> bool:
+        if not self._settings.python_mirror and not self._reachability.answers(_PYTHON_RELEASES):
+            return False
+        report.phase(Phase.DOWNLOADING, f"Python {plan.python}")
+        arguments = ["python", "install", "--no-bin", plan.python]
+        extra = {"UV_PYTHON_DOWNLOADS": "manual"}
+        return uv.run(arguments, report=report, cwd=workspace.directory, extra=extra).returncode == 0
+
+    def _uv(self, tools: EngineTools) -> Uv:
+        return Uv(tools.uv, self._store, self._settings)
+
+
+def _as_pypi(requirement: Requirement) -> str:
+    """conda's range for pip, setuptools or wheel as PyPI writes it: "60.*" is "==60.*" there."""
+    text = requirement if isinstance(requirement, str) else str(requirement.get("version", "*"))
+    text = text.strip()
+    if text.startswith("=") and not text.startswith("=="):
+        return f"=={text[1:]}.*"
+    return text if text in ("*", "") or text[0] in "<>=!~" else f"=={text}"
+
+
+def _no_channel(plan: BuildPlan, needed: list[str], silent: list[str]) -> BuildError:
+    return BuildError(
+        BuildCause.NO_CHANNEL,
+        f"{str(plan.spec.path)!r} asks for conda packages ({', '.join(needed)}), and no answer came from "
+        f"{', '.join(map(repr, silent))}.",
+        "Connect to the internet, or name a mirror of the channel under [mirrors] in pixi's config.toml "
+        '("https://conda.anaconda.org/conda-forge" = ["https://mirror/conda-forge"]). PyPI packages of the same name '
+        "are not taken in their place: they may hold something else.",
+    )
+
+
+def _no_python(plan: BuildPlan, tried: tuple[str, ...]) -> BuildError:
+    return BuildError(
+        BuildCause.NO_PYTHON,
+        f"Finding a Python {plan.python} for {plan.spec.path.name!r} failed: no conda channel and no download of "
+        f"interpreters answers, and of {len(tried)} interpreters on this machine none fits.",
+        f"Install Python {plan.python} (or name one with COMFY_ENV_PYTHON), or set a mirror: [mirrors] in pixi's "
+        "config.toml for conda packages, UV_PYTHON_INSTALL_MIRROR for interpreters. Then build again.",
+        tail=tried,
+    )

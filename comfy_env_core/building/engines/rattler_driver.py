@@ -1,0 +1,176 @@
+"""Solves and installs conda packages with rattler: a program of its own, run as `python -I rattler_driver.py REQUEST`.
+
+REQUEST is a JSON file:
+    engine_dir (where rattler is), channels, specs, subdir ("linux-64"), prefix, cache_dir, priority ("strict" or
+    "disabled"), config_files (the user's pixi/rattler configuration), config (TOML text laid over them).
+Each line of output that begins with `RECORD` is a JSON object:
+    {"event": "packages", "done": int, "total": int}, {"event": "text", "text": str},
+    {"event": "result", "packages": [[name, version], …]} or
+    {"event": "failure", "kind": str, "text": str, "unknown": [specs that no channel can satisfy]}.
+
+The last record counts, not the exit code: rattler 0.28 crashed at interpreter shutdown in 10 of 111 runs *after* the
+work was done, so this program ends with `os._exit`, which skips that shutdown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any  # Any: rattler is not importable where this file is type-checked
+
+RECORD = "comfy-env-record "
+_SOLVE_TIMEOUT_S = 300
+
+
+def emit(**record: Any) -> None:
+    """Writes one record; flushed, because the reader shows progress and `os._exit` flushes nothing."""
+    sys.stdout.write(f"{RECORD}{json.dumps(record)}\n")
+    sys.stdout.flush()
+
+
+class Progress:
+    """rattler's reporter interface, called from its own threads; counts linked packages and downloaded bytes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = 0
+        self._linked = 0
+        self._downloads: dict[int, tuple[int, int]] = {}
+        self._names: dict[int, str] = {}
+        self._said_at = 0.0
+
+    def on_transaction_start(self, total_operations: int) -> None:
+        self._total = total_operations
+        emit(event="packages", done=0, total=total_operations)
+
+    def on_populate_cache_start(self, operation: int, package_name: str) -> int:
+        return operation
+
+    def on_download_start(self, cache_entry: int) -> int:
+        return cache_entry
+
+    def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
+        with self._lock:
+            self._downloads[download_idx] = (progress, total or progress)
+            now = time.monotonic()
+            if now - self._said_at < 0.5:
+                return
+            self._said_at = now
+            done, size = (sum(column) / 1e6 for column in zip(*self._downloads.values()))
+        emit(event="text", text=f"conda packages, {done:.0f} of {size:.0f} MB")
+
+    def on_link_start(self, operation: int, package_name: str) -> int:
+        with self._lock:
+            self._names[operation] = package_name
+        return operation
+
+    def on_link_complete(self, index: int) -> None:
+        with self._lock:
+            self._linked += 1
+            done, name = self._linked, self._names.get(index, "")
+        emit(event="packages", done=done, total=max(self._total, done), name=name)
+
+    def on_post_link_start(self, package_name: str, script_path: str) -> int:
+        return 0
+
+    def _ignore(self, *arguments: object) -> int:
+        """The callbacks that nothing is done with; those with a token return the one they were given."""
+        return arguments[0] if arguments and isinstance(arguments[0], int) else 0
+
+    on_transaction_operation_start = on_transaction_operation_complete = on_validate_start = _ignore
+    on_validate_complete = on_download_completed = on_populate_cache_complete = _ignore
+    on_unlink_start = on_unlink_complete = on_transaction_complete = on_post_link_complete = _ignore
+    on_pre_unlink_start = on_pre_unlink_complete = _ignore
+
+
+def load_config(request: dict[str, Any]) -> Any:
+    """The user's files and our own lines over them, merged by rattler itself."""
+    from rattler.config import Config
+
+    with tempfile.TemporaryDirectory() as directory:
+        ours = Path(directory) / "config.toml"
+        ours.write_text(request["config"], encoding="utf-8")
+        return Config.load_from_files([*request["config_files"], ours])
+
+
+async def provision(request: dict[str, Any]) -> list[Any]:
+    """Solves, installs and returns the records that are in the prefix now."""
+    import rattler
+    from rattler.networking.client import Client
+
+    config = load_config(request)
+    client = Client.from_config(config, user_agent="comfy-env-manager")
+    cache = Path(request["cache_dir"])
+    gateway = rattler.Gateway.from_config(config, cache_dir=cache / "repodata", client=client)
+    channels = [rattler.Channel(channel) for channel in request["channels"]]
+    subdirs = [rattler.Subdir(request["subdir"]), rattler.Subdir("noarch")]
+    specs = [rattler.MatchSpec(spec) for spec in request["specs"]]
+    overrides = rattler.VirtualPackageOverrides.from_env()
+    try:
+        records = await rattler.solve(
+            channels,
+            specs,
+            gateway=gateway,
+            platforms=subdirs,
+            virtual_packages=rattler.VirtualPackage.detect(overrides),
+            channel_priority=getattr(rattler.ChannelPriority, request["priority"].capitalize()),
+            timeout=datetime.timedelta(seconds=_SOLVE_TIMEOUT_S),
+        )
+    except rattler.exceptions.SolverError as error:
+        unknown = [str(spec) for spec in specs if not await is_known(gateway, channels, subdirs, spec)]
+        raise Unsolvable(str(error), unknown) from error
+    await rattler.install(
+        records,
+        request["prefix"],
+        cache_dir=cache / "pkgs",
+        platform=subdirs[0],
+        client=client,
+        config=config,
+        requested_specs=[spec._match_spec for spec in specs],  # the wrapper's own type is refused by the binding
+        execute_link_scripts=False,  # as pixi: they are arbitrary code, and nearly no package needs one
+        reporter=Progress(),
+    )
+    return list(records)
+
+
+class Unsolvable(Exception):
+    """The solver found no answer; `unknown` are the specs that no package of any channel fits, taken alone."""
+
+    def __init__(self, text: str, unknown: list[str]) -> None:
+        super().__init__(text)
+        self.unknown = unknown
+
+
+async def is_known(gateway: Any, channels: list[Any], subdirs: list[Any], spec: Any) -> bool:
+    """Whether any package in the channels fits this one requirement."""
+    found = await gateway.query(channels, subdirs, [spec], recursive=False)
+    return any(spec.matches(record) for records in found for record in records)
+
+
+def main(request_path: str) -> None:
+    request = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    sys.path.insert(0, request["engine_dir"])  # an embedded Windows Python ignores PYTHONPATH
+    try:
+        records = asyncio.run(provision(request))
+    except Unsolvable as error:
+        emit(event="failure", kind="Unsolvable", text=str(error), unknown=error.unknown)
+    except Exception as error:  # the boundary of this process: every failure becomes a record
+        traceback.print_exc()
+        emit(event="failure", kind=type(error).__name__, text=str(error) or repr(error), unknown=[])
+    else:
+        emit(event="result", packages=sorted([record.name.normalized, str(record.version)] for record in records))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,176 @@
+"""What pixi's PyPI tables say, in the words of uv: a `pyproject.toml`, options and environment variables.
+
+Requirements, per-package indexes, git, URL and path sources go into the file; what uv reads from user configuration
+only (strategies, overrides, builds) becomes options, because `UV_NO_CONFIG` switches that reading off; index URLs
+become variables, because they may hold credentials and the file stays in the workspace.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.plan import BuildPlan
+from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.toml_text import toml_key, toml_string, toml_value
+from comfy_env_core.config import Requirement
+
+_SOURCE_KEYS = ("git", "url", "path")
+_GIT_KEYS = ("branch", "tag", "rev", "subdirectory", "lfs")
+_PIXI_INDEX = "pixi-index-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One requirement. `text` is PEP 508; `source` uv's table for it (index left out), `index` the URL it is pinned to."""
+
+    name: str
+    text: str
+    range: str
+    source: Mapping[str, Any]  # Any: values of uv's source table
+    index: str | None = None
+
+    @property
+    def is_from_index(self) -> bool:
+        return not self.source
+
+
+@dataclasses.dataclass(frozen=True)
+class UvProject:
+    """Everything uv is told about one plan. `options` go to `uv pip compile` and `uv pip install` alike."""
+
+    lines: tuple[Line, ...]
+    options: tuple[str, ...]
+    environment: Mapping[str, str]
+    overrides: tuple[str, ...]
+
+    def pyproject(self, environment_id: str, python_version: str, lines: tuple[Line, ...] | None = None) -> str:
+        """The project file; with `lines`, for these alone (to ask which of them cannot be met)."""
+        lines = self.lines if lines is None else lines
+        minor = ".".join(python_version.split(".")[:2])
+        indexes = list(dict.fromkeys(line.index for line in lines if line.index))
+        blocks = [
+            f'[project]\nname = "env-{environment_id}"\nversion = "0"\nrequires-python = "=={minor}.*"\n'
+            f"dependencies = [\n{''.join(f'    {toml_string(line.text)},{chr(10)}' for line in lines)}]"
+        ]
+        blocks += [
+            f'[[tool.uv.index]]\nname = "{_PIXI_INDEX}{number}"\nurl = {toml_string(url)}\nexplicit = true'
+            for number, url in enumerate(indexes)
+        ]
+        sources = {}
+        for line in lines:
+            table = {"index": f"{_PIXI_INDEX}{indexes.index(line.index)}"} if line.index else dict(line.source)
+            if table:
+                sources[line.name] = table
+        if sources:
+            rows = "\n".join(f"{toml_key(name)} = {toml_value(table)}" for name, table in sources.items())
+            blocks.append(f"[tool.uv.sources]\n{rows}")
+        return "\n\n".join(blocks) + "\n"
+
+
+def uv_project(plan: BuildPlan, *, added: Mapping[str, Requirement]) -> UvProject:
+    """The plan's PyPI side; `added` are further requirements (conda ones that PyPI serves as well).
+
+    Raises BuildError(CONFIG) for a requirement that uv has no words for.
+    """
+    base = plan.spec.path.parent
+    options = plan.pypi_options
+    overrides = options.get("dependency-overrides", {})
+    lines = tuple(_line(name, requirement, base) for name, requirement in {**added, **plan.pypi}.items())
+    return UvProject(
+        lines=lines,
+        options=tuple(_arguments(options)),
+        environment=_environment(options, base),
+        overrides=tuple(_direct(_line(name, requirement, base)) for name, requirement in overrides.items()),
+    )
+
+
+def _line(name: str, requirement: Requirement, base: Path) -> Line:
+    table: Mapping[str, Any] = {"version": requirement} if isinstance(requirement, str) else requirement
+    extras = f"[{','.join(table['extras'])}]" if table.get("extras") else ""
+    marker = table.get("env-markers") or table.get("markers")
+    suffix = f" ; {marker}" if marker else ""
+    kinds = [key for key in _SOURCE_KEYS if key in table]
+    if len(kinds) > 1:
+        raise BuildError(
+            BuildCause.CONFIG,
+            f"The requirement {name!r} names {' and '.join(kinds)}; it can have one of them.",
+            "Keep one under [pypi-dependencies].",
+        )
+    if kinds:
+        return Line(name, f"{name}{extras}{suffix}", "*", _source(kinds[0], table, base))
+    version = _specifier(str(table.get("version", "*")))
+    return Line(name, f"{name}{extras}{version}{suffix}", version or "*", {}, table.get("index"))
+
+
+def _specifier(text: str) -> str:
+    """PEP 440 for a range of the file: "*" says nothing, a bare version means exactly that one."""
+    text = text.strip()
+    if text in ("*", ""):
+        return ""
+    return text if text[0] in "<>=!~" else f"=={text}"
+
+
+def _source(kind: str, table: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    if kind == "git":
+        git = str(table["git"]).removeprefix("git+")
+        return {"git": git, **{key: table[key] for key in _GIT_KEYS if key in table}}
+    if kind == "url":
+        keys = ("url", "subdirectory")
+        return {key: table[key] for key in keys if key in table}
+    path = (base / Path(str(table["path"])).expanduser()).absolute()
+    return {"path": str(path), **({"editable": table["editable"]} if "editable" in table else {})}
+
+
+def _direct(line: Line) -> str:
+    """The line as plain PEP 508, where no source table can stand beside it."""
+    name, _, rest = line.text.partition(" ; ")
+    marker = f" ; {rest}" if rest else ""
+    if "git" in line.source:
+        revision = next((f"@{line.source[key]}" for key in ("rev", "tag", "branch") if key in line.source), "")
+        folder = f"#subdirectory={line.source['subdirectory']}" if "subdirectory" in line.source else ""
+        return f"{name} @ git+{line.source['git']}{revision}{folder}{marker}"
+    if "url" in line.source:
+        return f"{name} @ {line.source['url']}{marker}"
+    if "path" in line.source:
+        return f"{name} @ {Path(line.source['path']).as_uri()}{marker}"
+    return line.text
+
+
+def _arguments(options: Mapping[str, Any]) -> list[str]:
+    """pixi's `[pypi-options]` as options of `uv pip`. A list means these packages, True means all."""
+    arguments: list[str] = []
+    for key, one, every in (
+        ("no-build", "--no-build-package", ("--only-binary", ":all:")),
+        ("no-binary", "--no-binary", ("--no-binary", ":all:")),
+        ("no-build-isolation", "--no-build-isolation-package", ("--no-build-isolation",)),
+    ):
+        value = options.get(key)
+        if value is True:
+            arguments += every
+        elif isinstance(value, list):
+            flag = "--only-binary" if one == "--no-build-package" else one
+            for name in value:
+                arguments += [flag, normalised_name(str(name))]
+    if options.get("prerelease-mode"):
+        arguments += ["--prerelease", str(options["prerelease-mode"])]
+    if options.get("index-strategy"):
+        arguments += ["--index-strategy", str(options["index-strategy"])]
+    return arguments
+
+
+def _environment(options: Mapping[str, Any], base: Path) -> dict[str, str]:
+    places = []
+    for link in options.get("find-links", ()):
+        place = link if isinstance(link, str) else link.get("url") or str((base / link["path"]).absolute())
+        places.append(str(place))
+    variables = {
+        "UV_DEFAULT_INDEX": str(options.get("index-url", "")),
+        "UV_INDEX": " ".join(options.get("extra-index-urls", ())),
+        "UV_FIND_LINKS": ",".join(places),
+        "UV_SKIP_WHEEL_FILENAME_CHECK": "1" if options.get("skip-wheel-filename-check") else "",
+    }
+    return {name: value for name, value in variables.items() if value}
