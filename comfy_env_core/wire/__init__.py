@@ -1,0 +1,50 @@
+"""What travels between ComfyUI's process and a worker: frames, values, shared memory, handles, errors.
+
+Imported by both sides. Depends on msgpack alone and runs on Python 3.9+.
+"""
+
+from __future__ import annotations
+
+from comfy_env_core.wire.calls import IncomingCall, PendingCall
+from comfy_env_core.wire.connection import Connection
+from comfy_env_core.wire.errors import (
+    CallTimeout,
+    DeadHandle,
+    DecodeError,
+    EncodeError,
+    ForeignHandle,
+    FrameError,
+    PeerGone,
+    ProtocolMismatch,
+    WireError,
+)
+from comfy_env_core.wire.failures import RemoteError, describe_error, rebuild_error, remote_origin
+from comfy_env_core.wire.frames import Channel
+from comfy_env_core.wire.handles import Handle
+from comfy_env_core.wire.handshake import receive_greeting, send_greeting
+from comfy_env_core.wire.snapshot import freeze, thaw
+
+__all__ = [
+    "CallTimeout",
+    "Channel",
+    "Connection",
+    "DeadHandle",
+    "DecodeError",
+    "EncodeError",
+    "ForeignHandle",
+    "FrameError",
+    "Handle",
+    "IncomingCall",
+    "PeerGone",
+    "PendingCall",
+    "ProtocolMismatch",
+    "RemoteError",
+    "WireError",
+    "describe_error",
+    "freeze",
+    "rebuild_error",
+    "receive_greeting",
+    "remote_origin",
+    "send_greeting",
+    "thaw",
+]

@@ -1,0 +1,167 @@
+"""Whole frames over a stream socket, with the descriptors that belong to them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from comfy_env_core.wire.errors import FrameError
+from comfy_env_core.wire.protocol import HEADER, MAX_FRAME_BYTES, MAX_SEGMENTS, FrameKind
+
+BUFFER_BYTES = 64 * 1024
+# Room for the descriptors of one frame; the kernel never merges those of two sends into one receive.
+ANCILLARY_BYTES = 4 * 256 + 64
+# Received descriptors must not leak into programs that node code starts.
+RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class Frame(NamedTuple):
+    """One received frame; whoever takes it owns the descriptors."""
+
+    kind: int
+    call_id: int
+    body: bytes
+    descriptors: list[int]
+
+
+class Channel:
+    """Sends and receives frames; any thread may send, one thread receives.
+
+    Owns the socket. `passes_descriptors` says whether segments can travel (Unix sockets) or arrays must be
+    in the frame (TCP). Sending raises OSError when the peer is gone.
+    """
+
+    def __init__(self, sock: socket.socket, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._socket = sock
+        self._sending = threading.Lock()
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._start = 0
+        self._end = 0
+        self._descriptors: deque[int] = deque()
+        self.passes_descriptors = sys.platform != "win32" and sock.family == socket.AF_UNIX
+
+    def send(self, kind: FrameKind, call_id: int, body: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send one frame whole. The caller still owns the descriptors and closes them afterwards."""
+        if len(body) > self._max_frame_bytes:
+            raise FrameError(
+                f"A message of {len(body)} bytes is larger than the limit of {self._max_frame_bytes} bytes. "
+                "Arrays of any size travel outside this limit; long texts and byte strings do not."
+            )
+        header = HEADER.pack(len(body), kind, 0, len(descriptors), call_id)
+        with self._sending:
+            if descriptors:
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+                sent = self._socket.sendmsg([header, body], [rights])
+            elif len(body) < BUFFER_BYTES:
+                self._socket.sendall(header + body)
+                return
+            else:
+                sent = self._socket.sendmsg([header, body]) if hasattr(self._socket, "sendmsg") else 0
+            self._send_rest(header, body, sent)
+
+    def receive(self) -> Frame | None:
+        """The next frame, or None when the peer closed the connection between two frames.
+
+        Raises FrameError for anything that is no frame (the connection is unusable then), OSError if the
+        connection broke.
+        """
+        if not self._fill(HEADER.size, at_frame_start=True):
+            return None
+        body_bytes, kind, zero, segments, call_id = HEADER.unpack_from(self._buffer, self._start)
+        self._start += HEADER.size
+        if zero or segments > MAX_SEGMENTS or body_bytes > self._max_frame_bytes:
+            raise FrameError(
+                f"Not a frame of this protocol: kind {kind}, {body_bytes} bytes (limit {self._max_frame_bytes}), "
+                f"{segments} segments (limit {MAX_SEGMENTS})"
+            )
+        body = self._take(body_bytes)
+        if len(self._descriptors) < segments:
+            raise FrameError(
+                f"A frame announced {segments} segments, {len(self._descriptors)} arrived with it"
+            )
+        return Frame(kind, call_id, body, [self._descriptors.popleft() for _ in range(segments)])
+
+    def shut_down(self) -> None:
+        """End the conversation in both directions; wakes a thread blocked in `receive`, here and there."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the peer did it first
+
+    def close(self) -> None:
+        """Close the socket and whatever descriptors were received but belong to no frame yet."""
+        self.shut_down()
+        with self._sending:  # a thread inside send() must not find its descriptor reused by another file
+            self._socket.close()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
+    def _send_rest(self, header: bytes, body: bytes, sent: int) -> None:
+        if sent < len(header):
+            self._socket.sendall(memoryview(header)[sent:])
+            sent = len(header)
+        if sent < len(header) + len(body):
+            self._socket.sendall(memoryview(body)[sent - len(header) :])
+
+    def _fill(self, wanted: int, *, at_frame_start: bool = False) -> bool:
+        """Have `wanted` bytes in the buffer; False at a clean end of stream."""
+        while self._end - self._start < wanted:
+            if self._start:
+                kept = self._end - self._start
+                self._buffer[:kept] = self._buffer[self._start : self._end]
+                self._start, self._end = 0, kept
+            received = self._receive_into(self._buffer[self._end :])
+            if not received:
+                if at_frame_start and self._start == self._end:
+                    return False
+                raise FrameError("The connection ended in the middle of a frame")
+            self._end += received
+        return True
+
+    def _take(self, size: int) -> bytes:
+        if size <= BUFFER_BYTES - HEADER.size:
+            self._fill(size)
+            body = bytes(self._buffer[self._start : self._start + size])
+            self._start += size
+            return body
+        whole = bytearray(size)
+        view = memoryview(whole)
+        filled = self._end - self._start
+        view[:filled] = self._buffer[self._start : self._end]
+        self._start = self._end = 0
+        while filled < size:
+            received = self._receive_into(view[filled:])
+            if not received:
+                raise FrameError("The connection ended in the middle of a frame")
+            filled += received
+        return whole  # type: ignore[return-value]  # a bytearray serves every reader of it, uncopied
+
+    def _receive_into(self, view: memoryview) -> int:
+        if not self.passes_descriptors:
+            return self._socket.recv_into(view)
+        received, ancillary, flags, _ = self._socket.recvmsg_into([view], ANCILLARY_BYTES, RECEIVE_FLAGS)
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array("i")
+                numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+                if not RECEIVE_FLAGS:
+                    for number in numbers:
+                        os.set_inheritable(number, False)
+        if flags & socket.MSG_CTRUNC:
+            raise FrameError(
+                "Shared memory segments were lost on arrival: this process may open no more files. "
+                "Raise the limit (ulimit -n) of ComfyUI."
+            )
+        return received
