@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import traceback
 from collections.abc import Sequence
 from types import FrameType, TracebackType
@@ -73,15 +74,15 @@ def rebuild_error(payload: dict[str, Any]) -> BaseException:
     """
     error = _instance(payload)
     for name, value in payload["attributes"].items():
-        try:
+        with contextlib.suppress(
+            AttributeError, TypeError
+        ):  # read-only on this class; the text has it anyway
             setattr(error, name, value)
-        except (AttributeError, TypeError):
-            pass  # read-only on this class; it is in the text anyway
     error.__comfy_env_origin__ = RemoteOrigin(  # type: ignore[attr-defined]
         payload["module"], payload["qualname"], payload["text"]
     )
     if payload["notes"]:
-        error.__notes__ = list(payload["notes"])
+        error.__notes__ = list(payload["notes"])  # type: ignore[attr-defined]
     if payload["cause"]:
         error.__cause__ = rebuild_error(payload["cause"])
     if payload["context"]:
@@ -128,7 +129,7 @@ def _builtin_exception(name: str) -> type[Exception] | None:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as failure:  # __str__ is foreign code
+    except Exception as failure:  # noqa: BLE001  # __str__ is foreign code
         return f"<str() of the error failed: {type(failure).__name__}>"
 
 
@@ -146,7 +147,7 @@ def _plain_attributes(error: BaseException) -> dict[str, Any]:
 
 
 def _frames(trace: TracebackType | None, hide: str) -> list[list[Any]]:
-    summary = [
+    summary: list[list[Any]] = [
         [frame.f_code.co_filename, line, frame.f_code.co_name] for frame, line in traceback.walk_tb(trace)
     ]
     while hide and len(summary) > 1 and summary[0][0].startswith(hide):

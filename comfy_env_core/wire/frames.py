@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -90,10 +91,8 @@ class Channel:
 
     def shut_down(self) -> None:
         """End the conversation in both directions; wakes a thread blocked in `receive`, here and there."""
-        try:
+        with contextlib.suppress(OSError):  # the peer did it first
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the peer did it first
 
     def close(self) -> None:
         """Close the socket and whatever descriptors were received but belong to no frame yet."""

@@ -169,6 +169,6 @@ def describe_object(value: object) -> tuple[str, str]:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         text = repr(value)
-    except Exception as error:  # repr is foreign code
+    except Exception as error:  # noqa: BLE001  # repr is foreign code
         text = f"<repr failed: {type(error).__name__}>"
     return name, text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 3] + "..."

@@ -7,6 +7,7 @@ key that starts with "$"; anything that has no meaning outside its process becom
 from __future__ import annotations
 
 import base64
+import contextlib
 import enum
 import math
 import pathlib
@@ -27,11 +28,11 @@ class FolderList(list):  # type: ignore[type-arg]  # a list of file names
     folder: str = ""
 
 
-class Opaque(str):
+class Opaque(str):  # noqa: SLOT000
     """Stands for a value that stayed behind; reads as its type name."""
 
 
-class Wildcard(str):
+class Wildcard(str):  # noqa: SLOT000
     """A type name that is unequal to nothing. `__eq__` stays: ComfyUI compares `type == "INT"` to convert."""
 
     __hash__ = str.__hash__
@@ -57,7 +58,7 @@ class AcceptingDict(dict):  # type: ignore[type-arg]  # input declarations of an
         return self._default
 
 
-class AcceptingTuple(tuple):  # type: ignore[type-arg]  # return types of any kind
+class AcceptingTuple(tuple):  # noqa: SLOT001  # type: ignore[type-arg]  # return types of any kind
     """A tuple that has an element at every index."""
 
     default: Any = None
@@ -97,7 +98,7 @@ class _Freezer:
             return {"$opaque": _type_name(value)}
         try:
             return self._freeze(value, depth + 1)
-        except Exception:  # subclasses with methods of their own; an odd constant must not lose a node
+        except Exception:  # noqa: BLE001  # subclasses with methods of their own; an odd constant must not lose a node
             return {"$opaque": _type_name(value)}
 
     def _freeze(self, value: Any, depth: int) -> Any:
@@ -138,7 +139,7 @@ class _Freezer:
             return {"$tuple": items}
         try:
             default = value[len(items) + 5]
-        except Exception:  # the normal case, by whatever foreign method
+        except Exception:  # noqa: BLE001  # the normal case, by whatever foreign method
             return {"$tuple": items}
         return {"$tuple": items, "default": self.freeze(default, depth)}
 
@@ -151,10 +152,8 @@ class _Freezer:
         frozen: dict[str, Any] = {"$dict": [[self.freeze(key, depth), item] for key, item in pairs]}
         if accepting:
             frozen["accepts_all"] = True
-            try:
+            with contextlib.suppress(Exception):  # it may claim the key without having a value for it
                 frozen["default"] = self.freeze(value[PROBE], depth)
-            except Exception:  # it claims the key without having a value for it
-                pass
         return frozen
 
 
@@ -162,7 +161,7 @@ def _freeze_text(value: str) -> Any:
     text = str.__str__(value)
     try:
         differs = bool(value != PROBE)
-    except Exception:  # a comparison of foreign code
+    except Exception:  # noqa: BLE001  # a comparison of foreign code
         differs = True
     return text if differs else {"$wildcard": text}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _posixshmem  # the module behind multiprocessing.shared_memory, which keeps names and cannot go without
+import _posixshmem  # type: ignore[import-not-found]  # the module behind multiprocessing.shared_memory, which keeps names and cannot go without
 import os
 import secrets
 import sys

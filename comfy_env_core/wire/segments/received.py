@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import weakref
@@ -47,10 +48,7 @@ class ReceivedSegments:
 def _map_private(descriptor: int, offset: int, size_bytes: int) -> Any:
     """Like mmap.mmap, which before Python 3.13 keeps a duplicate of the descriptor open per mapping: a few
     hundred cached images would exhaust the usual limit of 1024."""
-    library = ctypes.CDLL(None, use_errno=True)
-    library.mmap.restype = ctypes.c_void_p
-    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_longlong]
-    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    library = _library()
     protection = mmap.PROT_READ | mmap.PROT_WRITE
     address = library.mmap(None, size_bytes, protection, mmap.MAP_PRIVATE, descriptor, offset)
     if address == MAP_FAILED:
@@ -59,3 +57,13 @@ def _map_private(descriptor: int, offset: int, size_bytes: int) -> Any:
     buffer = (ctypes.c_ubyte * size_bytes).from_address(address)
     weakref.finalize(buffer, library.munmap, address, size_bytes).atexit = False
     return buffer
+
+
+@functools.lru_cache(maxsize=None)
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(None, use_errno=True)
+    integer = ctypes.c_int
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, integer, integer, integer, ctypes.c_longlong]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library
