@@ -172,7 +172,7 @@ def _add_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython, settings: 
         elif (key := draft.pypi_key(name)) is None:
             wanted.append(name)
         else:
-            draft.notes.append(f"{key}: under [cuda] and [pypi-dependencies] alike; the latter is taken.")
+            draft.notes.append(f"{key}: under [cuda] and [pypi-dependencies]; the latter is taken.")
     if wanted and host.cuda is None:
         draft.skipped.extend(wanted)
         draft.notes.append(
