@@ -117,14 +117,14 @@ def _env_vars(document: Document, value: Any) -> Mapping[str, str]:
     variables: dict[str, str] = {}
     for name, setting in table(document, ("env_vars",), value).items():
         key = ("env_vars", name)
-        if isinstance(setting, int) and not isinstance(setting, bool):
-            setting = str(setting)
-        if not isinstance(setting, str):
+        is_whole_number = isinstance(setting, int) and not isinstance(setting, bool)
+        if not isinstance(setting, str) and not is_whole_number:
             raise _not_a_variable(document, key, setting)
-        if not name or "=" in name or "\0" in name + setting:
+        text = str(setting)
+        if not name or "=" in name or "\0" in name + text:
             problem = "no system can hold this variable: its name is empty, or it contains '=' or a zero byte"
             raise document.error(key, problem, 'Write NAME = "value"')
-        variables[name] = setting
+        variables[name] = text
     return variables
 
 

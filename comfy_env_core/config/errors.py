@@ -28,7 +28,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class ConfigWarning:
-    """Something in a file that is kept but has no effect, or not the effect it seems to have. Fields as in ConfigError."""
+    """Something in a file that is kept but has no effect, or not the effect it seems to have.
+
+    The fields are those of ConfigError.
+    """
 
     path: Path
     key: str | None

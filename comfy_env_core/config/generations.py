@@ -128,7 +128,7 @@ def _more(items: Any) -> str:
     return ", and so on" if len(items) > _SHOWN else ""
 
 
-# Wheels that were installed into ComfyUI's own Python, other packs, system packages: for the pack, not for one environment.
+# System packages and other packs are asked for by the pack, not by one of its environments.
 OLDER_ENVIRONMENT_SECTIONS: Mapping[str, NewSpelling] = {
     "apt": _to_root_file,
     "brew": _to_root_file,

@@ -73,7 +73,10 @@ def _check_targets(document: Document, targets: Mapping[str, Any]) -> None:
         key = ("target", platform)
         if platform not in _SYSTEMS | _ARCHITECTURES:
             usual = _USUAL_NAMES.get(platform.lower(), "linux-64")
-            remedy = f"Write [target.{usual}]; pixi knows {', '.join(sorted(_SYSTEMS))} and platforms such as linux-64, osx-arm64, win-64"
+            known = ", ".join(sorted(_SYSTEMS))
+            remedy = (
+                f"Write [target.{usual}]; known are {known} and platforms such as linux-64, osx-arm64, win-64"
+            )
             raise document.error(key, f"{platform!r} is not a platform", remedy)
         for name, content in table(document, key, value).items():
             if name in _CONDA_TABLES:

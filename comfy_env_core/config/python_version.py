@@ -60,7 +60,7 @@ def _clauses(document: Document, key: KeyPath, text: str) -> tuple[_Clause, ...]
 
 
 def _check_single(document: Document, key: KeyPath, text: str, clause: _Clause) -> None:
-    """A lone "3" would be taken for 3.0 by one engine and for any 3 by another; a lone "310" is 3.10 without its dot."""
+    """ConfigError for a lone "3", which engines read differently, and for "310", which is 3.10 without its dot."""
     operator, version, is_open = clause
     if operator not in ("", "=", "==") or len(version) > 1 or is_open:
         return

@@ -1,4 +1,7 @@
-"""Conda and PyPI requirements, in the shapes pixi takes them (the JSON schema of its manifest, `MatchspecTable` and `PyPI*`)."""
+"""Conda and PyPI requirements, in the shapes pixi takes them.
+
+Source: the JSON schema of pixi's manifest, `MatchspecTable` and the definitions that begin with `PyPI`.
+"""
 
 from __future__ import annotations
 
@@ -126,12 +129,13 @@ def _check_pypi_version(document: Document, key: KeyPath, text: str) -> None:
         return
     name = dotted(key[-1:])
     if ";" in text:
-        remedy = "Put the package under [target.<platform>.pypi-dependencies], for instance [target.win-64.pypi-dependencies]"
+        remedy = "Put the package under a section of its platform, such as [target.win-64.pypi-dependencies]"
         raise document.error(
             key, f"{text!r} holds an environment marker, which pixi does not take here", remedy
         )
     if _BARE_VERSION.fullmatch(text.strip()):
-        remedy = f'Write {name} = "=={text.strip()}" for this version, or ">={text.strip().removesuffix(".*")}" for it or newer'
+        version = text.strip()
+        remedy = f'Write {name} = "=={version}" for this version, or ">={version.removesuffix(".*")}" for it or newer'
         raise document.error(key, f"{text!r} has no comparison, which PyPI versions need", remedy)
     for clause in text.rstrip(", ").split(","):
         if not _PYPI_CLAUSE.fullmatch(clause.strip()):

@@ -40,13 +40,12 @@ def _rows(top: str, suffixes: tuple[str, ...], without: Collection[str]) -> list
     def on_unreadable(directory: str, error: OSError) -> None:
         note(directory, f"errno {error.errno}")
 
-    for _, files in walk(top, on_unreadable, without):
+    for _, files in walk(top, lambda name: name.endswith(suffixes), on_unreadable, without):
         for entry in files:
-            if entry.name.endswith(suffixes):
-                try:
-                    status = entry.stat()
-                except OSError as error:
-                    note(entry.path, f"errno {error.errno}")
-                else:
-                    note(entry.path, f"{status.st_size}\0{status.st_mtime_ns}")
+            try:
+                status = entry.stat()
+            except OSError as error:
+                note(entry.path, f"errno {error.errno}")
+            else:
+                note(entry.path, f"{status.st_size}\0{status.st_mtime_ns}")
     return rows

@@ -49,10 +49,11 @@ def host_use(site_dir: Path, nested: Collection[Path], pack_dir: Path | None = N
     so callers keep the answer by the site's fingerprint.
     """
     reading = _Reading(str(site_dir), [str(path) for path in nested], str(pack_dir) if pack_dir else None)
-    for directory, files in walk(reading.top, reading.note_unreadable, reading.nested):
-        for entry in sorted(files, key=lambda entry: entry.name):
-            if entry.name.endswith(".py"):
-                reading.read(os.path.join(directory, entry.name), is_followed=False)
+    for _, files in walk(
+        reading.top, lambda name: name.endswith(".py"), reading.note_unreadable, reading.nested
+    ):
+        for path in sorted(entry.path for entry in files):
+            reading.read(path, is_followed=False)
     while reading.waiting:
         reading.read(reading.waiting.pop(), is_followed=True)
     return reading.result()

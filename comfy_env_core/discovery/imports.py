@@ -50,7 +50,7 @@ class Use:
 
 @dataclass
 class FileImports:
-    """`problem` says why the file could not be parsed; its imports are then those that stand on one line of their own."""
+    """What was found. `problem` says why the file could not be parsed; its imports are then told line by line."""
 
     imports: list[Import] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)

@@ -15,6 +15,7 @@ from .walking import is_foreign, walk
 
 ENV_FILE_NAME = "comfy-env.toml"
 ROOT_FILE_NAME = "comfy-env-root.toml"
+_FILE_NAMES = frozenset((ENV_FILE_NAME, ROOT_FILE_NAME))
 _OUR_PACKAGE = "comfy_env_core"
 
 Spec = TypeVar("Spec", EnvSpec, RootSpec)
@@ -108,7 +109,7 @@ def _reason_to_skip(path: Path, skip: Skip) -> str | None:
         return reason
     if is_foreign(path.name):
         return "its name is that of a hidden directory, an environment or a cache"
-    if os.path.isdir(path / _OUR_PACKAGE):
+    if os.path.isdir(os.path.join(path, _OUR_PACKAGE)):
         return "it is comfy-env manager itself"
     return None
 
@@ -136,12 +137,12 @@ def _look_into(pack: Pack, findings: _Findings) -> None:
         findings.skipped.append(Skipped(name_of(directory), _unreadable(error)))
 
     reported_before = len(findings.skipped)
-    for directory, files in walk(top, on_unreadable):
+    for directory, files in walk(top, _FILE_NAMES.__contains__, on_unreadable):
         was_entered = True
         for entry in files:
             if entry.name == ENV_FILE_NAME:
                 sites.append(_site(pack, Path(entry.path)))
-            elif entry.name == ROOT_FILE_NAME:
+            else:
                 spec, error = _read(parse_root, Path(entry.path))
                 if spec is not None:
                     findings.roots[name_of(directory)] = spec

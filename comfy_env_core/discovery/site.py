@@ -45,7 +45,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A pack or directory that was not looked into. `name` as in a site's id; for a custom_nodes directory, its path."""
+    """What was not looked into: a pack or directory, named as in a site's id, or a custom_nodes directory by its path."""
 
     name: str
     reason: str

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_scan.py [packs] [files]
 
 Builds the tree in a temporary directory and removes it afterwards. Both figures are the best of several runs, warm. One
-pack in eight has a configuration; each has one environment of 50 files that the scan does not enter and os.walk does.
+pack in eight has a configuration, and an environment of 500 files more that the scan does not enter and os.walk does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from comfy_env_core.discovery import host_skips, scan
 
 _FILES_PER_DIRECTORY = 10
-_ENVIRONMENT_FILES = 50
-_RUNS = 7
+_ENVIRONMENT_FILES = 500
+_PACKS_PER_CONFIG = 8
+_RUNS = 15
 _CONFIG = """python = "3.11"
 
 [cuda]
@@ -45,20 +46,19 @@ triton = ">=3.0.0"
 
 
 def build_tree(top: Path, packs: int, files: int) -> None:
-    """`packs` packs with `files` files in all, in directories of ten and up to four levels deep."""
+    """`packs` packs with `files` files in all, ten to a directory and up to four levels deep; environments on top."""
     for number in range(packs):
         pack = top / f"pack-{number:04}"
-        own = files // packs - _ENVIRONMENT_FILES
-        for index in range(-(-own // _FILES_PER_DIRECTORY)):
-            directory = pack.joinpath(
-                *(f"part{digit}" for digit in f"{index:03}"[: 1 + index % 4]), f"d{index}"
-            )
-            _fill(directory, min(_FILES_PER_DIRECTORY, own - index * _FILES_PER_DIRECTORY), "module{}.py")
-        _fill(pack / "venv" / "lib", _ENVIRONMENT_FILES - 1, "library{}.py")
-        (pack / "venv" / "pyvenv.cfg").touch()
-        if number % 8 == 0:
+        directories = [pack]
+        for index in range(files // packs // _FILES_PER_DIRECTORY):
+            directory = directories[index // 3] / f"part{index}"
+            directories.append(directory)
+            _fill(directory, _FILES_PER_DIRECTORY, "module{}.py")
+        if number % _PACKS_PER_CONFIG == 0:
             (pack / "nodes").mkdir()
             (pack / "nodes" / "comfy-env.toml").write_text(_CONFIG, encoding="utf-8")
+            _fill(pack / "venv" / "lib", _ENVIRONMENT_FILES, "library{}.py")
+            (pack / "venv" / "pyvenv.cfg").touch()
 
 
 def _fill(directory: Path, count: int, name: str) -> None:
