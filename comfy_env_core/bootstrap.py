@@ -47,7 +47,9 @@ def ensure_runtime(store_root: Path, *, budget_s: float = NETWORK_BUDGET_S) -> B
         sys.path.append(str(directory))
     importlib.invalidate_caches()
     still_missing = _missing()
-    return Bootstrap(still_missing, f"{directory} is damaged: delete it and restart." if still_missing else None)
+    return Bootstrap(
+        still_missing, f"{directory} is damaged: delete it and restart." if still_missing else None
+    )
 
 
 def _missing() -> tuple[str, ...]:
@@ -97,6 +99,6 @@ def _fetch(names: Sequence[str], directory: Path, deadline: float) -> str | None
         install_wheels([pins[name] for name in names], directory, settings, fetcher)
     except BuildError as error:
         return str(error)
-    except Exception as error:  # the boundary of a thread whose result is a sentence: a start-up must not die of this
+    except Exception as error:  # noqa: BLE001 – the boundary of a thread; a start-up must not die of this
         return f"Fetching {', '.join(names)} into {directory} failed: {error!r}."
     return None

@@ -57,9 +57,13 @@ def wheels(name: str, version: str, settings: UserSettings, fetcher: Fetcher) ->
     """File name → sha256 of the wheels of one version that fit a supported interpreter and system."""
     stem = f"{name.replace('-', '_')}-{version}-"
     files = [file for file in offered_files(name, settings, fetcher) if file.filename.startswith(stem)]
-    floors = [int(minor) for file in files for minor in re.findall(r">=\s*3\.(\d+)", file.requires_python or "")]
+    floors = [
+        int(minor) for file in files for minor in re.findall(r">=\s*3\.(\d+)", file.requires_python or "")
+    ]
     if floors and max(floors) > MINOR_FLOOR:
-        raise SystemExit(f"{name} {version} needs Python 3.{max(floors)}, ours is 3.{MINOR_FLOOR}: pin an older release.")
+        raise SystemExit(
+            f"{name} {version} needs Python 3.{max(floors)}, ours is 3.{MINOR_FLOOR}: pin an older release."
+        )
     found = {file.filename: file.sha256 for file in files if is_supported(file.filename) and file.sha256}
     if not found:
         raise SystemExit(f"No wheel of {name} {version} with a checksum is on the index.")
@@ -73,7 +77,9 @@ def is_supported(filename: str) -> bool:
         return False
     pythons, abi, systems = parts[-3].split("."), parts[-2], parts[-1].split(".")
     wanted = _ABI3_PYTHON if abi == "abi3" else _PYTHONS
-    return any(wanted.match(python) for python in pythons) and any(_SYSTEMS.search(system) for system in systems)
+    return any(wanted.match(python) for python in pythons) and any(
+        _SYSTEMS.search(system) for system in systems
+    )
 
 
 if __name__ == "__main__":

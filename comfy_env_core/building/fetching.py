@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.user_settings import UserSettings, redact
 
 _CHUNK_BYTES = 256 * 1024
@@ -91,13 +91,13 @@ class Fetcher:
             if digest != sha256:
                 raise BuildError(
                     BuildCause.NETWORK,
-                    f"Downloading {redact(url)!r} gave a file with sha256 {digest}, expected {sha256}; it was thrown away.",
-                    "The mirror or proxy serves another file than the one that was published; ask whoever runs it, "
-                    "or use another index.",
+                    f"Downloading {redact(url)!r} gave a file with sha256 {digest}, expected {sha256}.",
+                    "It was thrown away. The mirror or proxy serves another file than the one that was published: "
+                    "ask whoever runs it, or use another index.",
                 )
             os.replace(temporary, path)
         except OSError as error:
-            raise storage_failure(path, error) from error
+            raise disk_error(error, "Saving a download", path) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -177,22 +177,6 @@ class Fetcher:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             what = str(reason) or type(reason).__name__
         return BuildError(BuildCause.NETWORK, f"Fetching {redact(url)!r} failed: {what}.", _NETWORK_REMEDY)
-
-
-def storage_failure(path: Path, error: OSError) -> BuildError:
-    """What a failing write, rename or mkdir under `path` means."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return BuildError(
-            BuildCause.DISK_FULL,
-            f"Writing {str(path)!r} failed: the disk is full.",
-            "Make room (`python -m comfy_env_core clean` removes unused environments) or move the store with "
-            "COMFY_ENV_ROOT, then build again.",
-        )
-    return BuildError(
-        BuildCause.PERMISSION,
-        f"Writing {str(path)!r} failed: {error.strerror or error}.",
-        "Make the directory writable for this user, or choose another store with COMFY_ENV_ROOT.",
-    )
 
 
 def ssl_context(settings: UserSettings, host: str, port: int | None) -> ssl.SSLContext:

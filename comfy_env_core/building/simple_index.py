@@ -39,7 +39,7 @@ def normalised(name: str) -> str:
 def offered_files(project: str, settings: UserSettings, fetcher: Fetcher) -> Iterator[IndexFile]:
     """Every file of `project` at the user's find-links places and indexes, in the order they should be tried.
 
-    A place that fails is remembered and the next one asked; if none answered at all, its BuildError (NETWORK) is raised.
+    If a place fails the next one is asked; if no index answered, the first failure's BuildError (NETWORK) is raised.
     """
     failure: BuildError | None = None
     answered = False

@@ -71,7 +71,9 @@ def uv_options(environ: Mapping[str, str], home: Path) -> ToolOptions:
     explicit = environ.get("UV_CONFIG_FILE")
     if explicit:
         return _merged_toml([Path(explicit)])
-    return _merged_toml([*_system_directories(environ, "uv", "uv.toml"), _user_directory(environ, home) / "uv/uv.toml"])
+    return _merged_toml(
+        [*_system_directories(environ, "uv", "uv.toml"), _user_directory(environ, home) / "uv/uv.toml"]
+    )
 
 
 def pixi_options(environ: Mapping[str, str], home: Path) -> ToolOptions:

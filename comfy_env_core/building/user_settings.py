@@ -32,6 +32,11 @@ def redact(text: str) -> str:
     return _USERINFO.sub("***@", text)
 
 
+def without_credentials(url: str) -> str:
+    """`url` without its user and password."""
+    return _USERINFO.sub("", url)
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class UserSettings:
     """What the user configured. Empty fields mean: nothing said, the tool's default is right.
@@ -121,7 +126,7 @@ class UserSettings:
         return {**self._network_environment(), **{name: value for name, value in variables.items() if value}}
 
     def pixi_environment(self) -> dict[str, str]:
-        """The settings as variables of pixi. Mirrors stand in the workspace's `config.toml` instead (see pixi engine)."""
+        """The settings as variables of pixi. Mirrors stand in the workspace's `config.toml` instead."""
         variables = self._network_environment()
         if self.ca_bundle or self.system_certificates:
             variables["PIXI_TLS_ROOT_CERTS"] = "system"
@@ -199,7 +204,7 @@ def _security(
 
 
 def _proxies(environ: Mapping[str, str], pip: ToolOptions, pixi: ToolOptions) -> dict[str, str]:
-    """Proxy variables under the spelling every tool reads; pip's `proxy` and pixi's `proxy-config` where none is set."""
+    """Proxy variables under the spelling every tool reads; pip's `proxy` and pixi's `proxy-config` fill gaps."""
     found = {}
     for name in _PROXY_VARIABLES:
         value = environ.get(name.lower()) or environ.get(name)

@@ -69,7 +69,7 @@ def _linux_platforms(machine: str) -> Iterator[str]:
 
 def _macos_platforms(machine: str) -> Iterator[str]:
     numbers = [int(part) for part in platform.mac_ver()[0].split(".")[:2]]
-    major, minor = (numbers + [0, 0])[:2]
+    major, minor = [*numbers, 0, 0][:2]
     if (major, minor) == (10, 16):  # what a Python built with an old SDK is told on macOS 11 and later
         major = 11
     for release in range(major, 10, -1):

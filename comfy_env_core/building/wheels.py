@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from comfy_env_core.building.errors import BuildCause, BuildError
-from comfy_env_core.building.fetching import Fetcher, NotThere, storage_failure
+from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
+from comfy_env_core.building.fetching import Fetcher, NotThere
 from comfy_env_core.building.simple_index import IndexFile, offered_files
 from comfy_env_core.building.user_settings import UserSettings, local_path
 from comfy_env_core.building.wheel_tags import current_tags, rank
@@ -46,13 +46,17 @@ class Pinned:
 
 @functools.lru_cache(maxsize=1)
 def load_pins() -> Mapping[str, Pinned]:
-    """The vendored table: project name → what is pinned. JSON shape: {name: {"version": str, "files": {name: sha256}}}."""
+    """The vendored table by project name. JSON shape: {name: {"version": str, "files": {file name: sha256}}}."""
     table = json.loads(_PINS_PATH.read_text(encoding="utf-8"))
     return {name: Pinned(name, entry["version"], entry["files"]) for name, entry in table.items()}
 
 
 def fetch_wheel(
-    pinned: Pinned, settings: UserSettings, directory: Path, fetcher: Fetcher, tags: tuple[str, ...] | None = None
+    pinned: Pinned,
+    settings: UserSettings,
+    directory: Path,
+    fetcher: Fetcher,
+    tags: tuple[str, ...] | None = None,
 ) -> Path:
     """Downloads (or copies) the best wheel of `pinned` into `directory` and returns its path, checksum verified.
 
@@ -96,16 +100,18 @@ def install_wheels(
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
-        raise storage_failure(target, error) from error
+        raise disk_error(error, "Installing our own packages", target) from error
     try:
         filled = scratch / "filled"
         filled.mkdir()
         for pinned in requirements:
             unpack_wheel(fetch_wheel(pinned, settings, scratch, fetcher), filled)
-        (filled / STAMP_NAME).write_text("".join(f"{p.name} {p.version}\n" for p in requirements), encoding="utf-8")
+        (filled / STAMP_NAME).write_text(
+            "".join(f"{p.name} {p.version}\n" for p in requirements), encoding="utf-8"
+        )
         _move_into_place(filled, target)
     except OSError as error:
-        raise storage_failure(target, error) from error
+        raise disk_error(error, "Installing our own packages", target) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # what a virus scanner holds open is small and hidden
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from comfy_env_core.building.commands import run_logged
 from comfy_env_core.building.engines.contract import Package
 from comfy_env_core.building.engines.engine_packages import EngineTools
-from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.engines.rattler_driver import RECORD
+from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
@@ -29,7 +29,9 @@ _DRIVER_PATH = Path(__file__).with_name("rattler_driver.py")
 NOT_WORTH_A_CHANNEL = frozenset({"python", "pip", "setuptools", "wheel"})
 #: The keys of pixi's table form, as conda writes them in brackets.
 _BRACKET_KEYS = {"file-name": "fn", "build-number": "build_number"}
-_PLAIN_KEYS = frozenset({"version", "build", "channel", "subdir", "md5", "sha256", "license", "file-name", "build-number"})
+_PLAIN_KEYS = frozenset(
+    {"version", "build", "channel", "subdir", "md5", "sha256", "license", "file-name", "build-number"}
+)
 
 
 def channel_probe_url(channel: str, mirrors: Mapping[str, tuple[str, ...]]) -> str:
@@ -61,12 +63,19 @@ def match_spec(name: str, requirement: Requirement) -> str:
 
 
 def install_conda_packages(
-    plan: BuildPlan, workspace: Workspace, tools: EngineTools, store: Store, settings: UserSettings, report: Report
+    plan: BuildPlan,
+    workspace: Workspace,
+    tools: EngineTools,
+    store: Store,
+    settings: UserSettings,
+    report: Report,
 ) -> tuple[Package, ...]:
-    """Fills the prefix with Python and the plan's conda packages. Raises BuildError with the cause of rattler's failure."""
+    """Fills the prefix with Python and the plan's conda packages. Raises BuildError with its cause."""
     report.phase(Phase.RESOLVING, "conda packages")
     request_path = workspace.directory / "conda-request.json"
-    request_path.write_text(json.dumps(_request(plan, workspace, tools, store, settings), indent=1), encoding="utf-8")
+    request_path.write_text(
+        json.dumps(_request(plan, workspace, tools, store, settings), indent=1), encoding="utf-8"
+    )
     output = DriverOutput(report)
     completed = run_logged(
         [sys.executable, "-I", "-B", str(_DRIVER_PATH), str(request_path)],
@@ -160,7 +169,7 @@ def _failure(outcome: Mapping[str, Any], plan: BuildPlan) -> BuildError:
         return BuildError(
             BuildCause.CONFLICT,
             f"Resolving the conda packages failed: each can be had from {channels}, but not all together.",
-            f"Loosen a version under [dependencies] in {str(plan.spec.path)!r}; the log says which ones exclude each other.",
+            f"Loosen a version under [dependencies] in {str(plan.spec.path)!r}; the log says which exclude each other.",
             tail=tail,
         )
     cause = {

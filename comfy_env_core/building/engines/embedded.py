@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,11 @@ from comfy_env_core.building.engines.conda_phase import (
     install_conda_packages,
 )
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
-from comfy_env_core.building.engines.engine_packages import EngineTools, engine_version, ensure_engine_packages
+from comfy_env_core.building.engines.engine_packages import (
+    EngineTools,
+    engine_version,
+    ensure_engine_packages,
+)
 from comfy_env_core.building.engines.interpreters import Interpreter, Interpreters
 from comfy_env_core.building.engines.pypi_phase import PypiPhase
 from comfy_env_core.building.engines.reachability import Reachability
@@ -60,7 +65,7 @@ class EmbeddedEngine:
             return self._on_an_interpreter(plan, workspace, tools, silent, report)
         conda = install_conda_packages(plan, workspace, tools, self._store, self._settings, report)
         version = next(package.version for package in conda if package.name == "python")
-        return self._with_pypi(plan, workspace, tools, workspace.python, version, conda, {}, report)
+        return self._with_pypi(plan, workspace, tools, version, conda, {}, report)
 
     def _on_an_interpreter(
         self, plan: BuildPlan, workspace: Workspace, tools: EngineTools, silent: list[str], report: Report
@@ -73,33 +78,44 @@ class EmbeddedEngine:
         interpreter = self._interpreter(plan, uv, workspace, report)
         report.phase(Phase.INSTALLING, f"Python {interpreter.version} ({interpreter.where})")
         report.log(f"Python {interpreter.version} from {interpreter.path} ({interpreter.where})")
-        arguments = ["venv", "-q", "--no-project", "--python", interpreter.path, workspace.prefix]
+        arguments: list[str | Path] = [
+            "venv",
+            "-q",
+            "--no-project",
+            "--python",
+            interpreter.path,
+            workspace.prefix,
+        ]
         completed = uv.run(arguments, report=report, cwd=workspace.directory)
         if completed.returncode != 0:
             raise BuildError(
                 BuildCause.NO_PYTHON,
-                f"Making a virtual environment of {str(interpreter.path)!r} failed: uv ended with {completed.returncode}.",
+                f"Making a virtual environment of {str(interpreter.path)!r} failed (uv: {completed.returncode}).",
                 "Name another interpreter with COMFY_ENV_PYTHON, then build again.",
                 tail=completed.tail(),
             )
-        python = workspace.prefix / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-        added = {name: _as_pypi(plan.conda[name]) for name in ("pip", "setuptools", "wheel") if name in plan.conda}
-        return self._with_pypi(plan, workspace, tools, python, interpreter.version, (), added, report)
+        if sys.platform == "win32":
+            _copy_to_the_root(workspace)
+        added = {
+            name: _as_pypi(plan.conda[name]) for name in ("pip", "setuptools", "wheel") if name in plan.conda
+        }
+        return self._with_pypi(plan, workspace, tools, interpreter.version, (), added, report)
 
     def _with_pypi(
         self,
         plan: BuildPlan,
         workspace: Workspace,
         tools: EngineTools,
-        python: Path,
         version: str,
         conda: tuple[Package, ...],
         added: Mapping[str, Requirement],
         report: Report,
     ) -> BuiltEnvironment:
-        phase = PypiPhase(self._uv(tools), plan, workspace, python, version, bool(conda), report)
+        phase = PypiPhase(self._uv(tools), plan, workspace, workspace.python, version, bool(conda), report)
         packages = phase.install(added)
-        return BuiltEnvironment(workspace.prefix, python, version, self.name, self.version, (*conda, *packages))
+        return BuiltEnvironment(
+            workspace.prefix, workspace.python, version, self.name, self.version, (*conda, *packages)
+        )
 
     def _interpreter(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> Interpreter:
         """The first interpreter that will do; one that uv downloads if there is none and its server answers."""
@@ -122,6 +138,17 @@ class EmbeddedEngine:
 
     def _uv(self, tools: EngineTools) -> Uv:
         return Uv(tools.uv, self._store, self._settings)
+
+
+def _copy_to_the_root(workspace: Workspace) -> None:
+    """Windows: puts the interpreter where conda has it, so that workers find it there whichever engine ran.
+
+    A virtual environment's launcher looks for `pyvenv.cfg` beside itself before it looks one directory up.
+    """
+    for name in ("python.exe", "pythonw.exe"):
+        source = workspace.prefix / "Scripts" / name
+        if source.is_file():
+            shutil.copy2(source, workspace.prefix / name)
 
 
 def _as_pypi(requirement: Requirement) -> str:

@@ -1,4 +1,4 @@
-"""The embedded engine's own packages, rattler and uv, in a directory of the store that is named after their versions."""
+"""The embedded engine's own packages, rattler and uv, in a directory of the store named after their versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def engine_version() -> str:
 
 
 def ensure_engine_packages(store: Store, settings: UserSettings, report: Report) -> EngineTools:
-    """Installs them if this version of us has not yet (43 MB to download). Raises BuildError as `install_wheels` does."""
+    """Installs them if this version of us has not yet (43 MB to download). Raises as `install_wheels` does."""
     directory = store.engines_dir / f"embedded-{_digest()}"
     if not (directory / ".complete").is_file():
         report.phase(Phase.DOWNLOADING, "the build engine (rattler and uv, once)")

@@ -33,7 +33,9 @@ def candidates(settings: UserSettings, managed_dir: Path) -> tuple[Candidate, ..
     headers nor all of the standard library.
     """
     environ, home = settings.environ, settings.home
-    clean = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "PYENV_VERSION"))}
+    clean = {
+        name: value for name, value in environ.items() if not name.startswith(("PYTHON", "PYENV_VERSION"))
+    }
     found: list[tuple[str, Iterable[Path]]] = [
         ("installed by us", _versions(managed_dir)),
         ("uv", _versions(_uv_directory(environ, home))),
@@ -47,7 +49,9 @@ def candidates(settings: UserSettings, managed_dir: Path) -> tuple[Candidate, ..
         ("/opt/python", _versions(Path("/opt/python"))),
         ("conda", _conda(environ, home)),
     ]
-    first = [Candidate(settings.python_path, "COMFY_ENV_PYTHON", explicit=True)] if settings.python_path else []
+    first = (
+        [Candidate(settings.python_path, "COMFY_ENV_PYTHON", explicit=True)] if settings.python_path else []
+    )
     host = Candidate(Path(getattr(sys, "_base_executable", None) or sys.executable), "ComfyUI's own Python")
     portable = any(host.path.parent.glob("python3*._pth"))
     rest = [Candidate(path, where) for where, paths in found for path in paths]
@@ -90,7 +94,11 @@ def _path_directories(environ: Mapping[str, str]) -> list[Path]:
 def _in_directories(directories: Iterable[Path]) -> Iterator[Path]:
     for directory in directories:
         try:
-            names = sorted((e.name for e in directory.iterdir() if _PYTHON_NAME.fullmatch(e.name)), key=_minor, reverse=True)
+            names = sorted(
+                (e.name for e in directory.iterdir() if _PYTHON_NAME.fullmatch(e.name)),
+                key=_minor,
+                reverse=True,
+            )
         except OSError:
             continue
         yield from (directory / name for name in names)
@@ -116,7 +124,9 @@ def _launcher() -> Iterator[Path]:
     if os.name != "nt":
         return
     try:
-        listed = subprocess.run(["py", "-0p"], capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+        listed = subprocess.run(
+            ["py", "-0p"], capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return
     for line in listed.stdout.decode("utf-8", "replace").splitlines():

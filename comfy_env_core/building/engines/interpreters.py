@@ -73,7 +73,9 @@ class Interpreters:
         """
         looked_at = self._verified(candidates(self._settings, self._managed_dir))
         tried = tuple(_line(found) for found in looked_at)
-        fitting = [found for found in looked_at if isinstance(found, Interpreter) and wanted.accepts(found.version)]
+        fitting = [
+            found for found in looked_at if isinstance(found, Interpreter) and wanted.accepts(found.version)
+        ]
         return (fitting[0] if fitting else None), tried
 
     def _verified(self, places: Iterable[Candidate]) -> list[Interpreter | Refused]:
@@ -111,7 +113,11 @@ def verify(candidate: Candidate) -> Interpreter | Refused:
     except ValueError:
         return Refused(candidate, "does not answer as a Python does")
     reason = _objection(answer, candidate)
-    return Refused(candidate, reason) if reason else Interpreter(candidate.path, answer["version"], candidate.where)
+    return (
+        Refused(candidate, reason)
+        if reason
+        else Interpreter(candidate.path, answer["version"], candidate.where)
+    )
 
 
 def _objection(answer: Mapping[str, object], candidate: Candidate) -> str | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import filelock
 
 from comfy_env_core.building.commands import Completed
 from comfy_env_core.building.engines.contract import Package
-from comfy_env_core.building.engines.pylock import locked_packages
+from comfy_env_core.building.engines.pylock import locked_packages, name_indexes
 from comfy_env_core.building.engines.uv import Uv
 from comfy_env_core.building.engines.uv_failures import explain_compile, explain_install
 from comfy_env_core.building.engines.uv_project import UvProject, uv_project
@@ -22,7 +19,7 @@ from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.config import Requirement
-from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.environments.store import Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +43,7 @@ class PypiPhase:
         project = uv_project(self.plan, added=added)
         if not project.lines:
             return ()
-        with self.report.pypi_turn(), machine_wide_turn(self.uv.store, self.report):
+        with self.report.pypi_turn():
             provided = self._provided()
             self._compile(project, provided)
             return self._install(project, provided)
@@ -55,7 +52,9 @@ class PypiPhase:
         """Distributions that are in the prefix already (conda's): name → version."""
         if not self.from_conda:
             return {}
-        completed = self._run("pip", "list", "--python", self.python, "--format", "json", "-q", on_line=_ignore)
+        completed = self._run(
+            "pip", "list", "--python", self.python, "--format", "json", "-q", on_line=_ignore
+        )
         if completed.returncode != 0:
             raise self._unexpected("Listing the conda packages' distributions", completed)
         text = "".join(line for line in completed.lines if line.startswith("["))
@@ -79,20 +78,30 @@ class PypiPhase:
         completed = self._run(*arguments, extra=project.environment)
         if completed.returncode != 0:
             raise explain_compile(self, project, completed)
+        name_indexes(directory / "pylock.toml", project.index_of)
 
     def _install(self, project: UvProject, provided: Mapping[str, str]) -> tuple[Package, ...]:
         locked = locked_packages(self.workspace.directory / "pylock.toml")
         wanted = [package for package in locked if provided.get(package.name) != package.version]
         self.report.phase(Phase.INSTALLING, f"{len(wanted)} PyPI packages")
         counting = CountingReport(self.report, self.workspace.prefix, len(wanted))
-        arguments = ["pip", "install", "--python", self.python, "--no-deps", *_install_options(project.options)]
+        arguments: list[str | Path] = [
+            "pip",
+            "install",
+            "--python",
+            self.python,
+            "--no-deps",
+            *_install_options(project.options),
+        ]
         completed = self._run(*arguments, "-r", "pylock.toml", extra=project.environment, report=counting)
         if completed.returncode != 0:
             raise explain_install(self, wanted, completed)
         self.report.packages(len(wanted), len(wanted))
         if self._run("pip", "check", "--python", self.python).returncode != 0:
             # Overrides and some conda packages contradict their own metadata; whether it works, the import test says.
-            self.report.log("Some packages say they do not fit together (see above); the import test decides.")
+            self.report.log(
+                "Some packages say they do not fit together (see above); the import test decides."
+            )
         return tuple(Package(package.name, package.version, "pypi") for package in wanted)
 
     def _run(
@@ -103,7 +112,9 @@ class PypiPhase:
         on_line: Callable[[str], None] | None = None,
     ) -> Completed:
         directory = self.workspace.directory
-        return self.uv.run(arguments, report=report or self.report, cwd=directory, extra=extra, on_line=on_line)
+        return self.uv.run(
+            arguments, report=report or self.report, cwd=directory, extra=extra, on_line=on_line
+        )
 
     def _unexpected(self, what: str, completed: Completed) -> BuildError:
         return BuildError(
@@ -143,27 +154,6 @@ class CountingReport:
 
 def _ignore(line: str) -> None:
     """For commands whose output is data, not news."""
-
-
-@contextlib.contextmanager
-def machine_wide_turn(store: Store, report: Report) -> Iterator[None]:
-    """One PyPI phase at a time on this machine, also between two ComfyUIs: parallel ones lose uv's hard-link sharing."""
-    store.locks_dir.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(store.locks_dir / "pypi.lock")
-    waiting = False
-    while True:
-        report.check()
-        try:
-            lock.acquire(timeout=0.15)
-            break
-        except filelock.Timeout:
-            if not waiting:
-                report.phase(Phase.WAITING, "another build installs its PyPI packages")
-                waiting = True
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _install_options(options: tuple[str, ...]) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class Progress:
             if now - self._said_at < 0.5:
                 return
             self._said_at = now
-            done, size = (sum(column) / 1e6 for column in zip(*self._downloads.values()))
+            done, size = (sum(column) / 1e6 for column in zip(*self._downloads.values(), strict=True))
         emit(event="text", text=f"conda packages, {done:.0f} of {size:.0f} MB")
 
     def on_link_start(self, operation: int, package_name: str) -> int:
@@ -93,7 +93,7 @@ class Progress:
 
 def load_config(request: dict[str, Any]) -> Any:
     """The user's files and our own lines over them, merged by rattler itself."""
-    from rattler.config import Config
+    from rattler.config import Config  # noqa: PLC0415 – its directory is on the path only now
 
     with tempfile.TemporaryDirectory() as directory:
         ours = Path(directory) / "config.toml"
@@ -103,8 +103,8 @@ def load_config(request: dict[str, Any]) -> Any:
 
 async def provision(request: dict[str, Any]) -> list[Any]:
     """Solves, installs and returns the records that are in the prefix now."""
-    import rattler
-    from rattler.networking.client import Client
+    import rattler  # noqa: PLC0415 – its directory is on the path only now
+    from rattler.networking.client import Client  # noqa: PLC0415
 
     config = load_config(request)
     client = Client.from_config(config, user_agent="comfy-env-manager")
@@ -134,7 +134,9 @@ async def provision(request: dict[str, Any]) -> list[Any]:
         platform=subdirs[0],
         client=client,
         config=config,
-        requested_specs=[spec._match_spec for spec in specs],  # the wrapper's own type is refused by the binding
+        requested_specs=[
+            spec._match_spec for spec in specs
+        ],  # the wrapper's own type is refused by the binding
         execute_link_scripts=False,  # as pixi: they are arbitrary code, and nearly no package needs one
         reporter=Progress(),
     )
@@ -162,11 +164,14 @@ def main(request_path: str) -> None:
         records = asyncio.run(provision(request))
     except Unsolvable as error:
         emit(event="failure", kind="Unsolvable", text=str(error), unknown=error.unknown)
-    except Exception as error:  # the boundary of this process: every failure becomes a record
+    except Exception as error:  # noqa: BLE001 – the boundary of this process: every failure becomes a record
         traceback.print_exc()
         emit(event="failure", kind=type(error).__name__, text=str(error) or repr(error), unknown=[])
     else:
-        emit(event="result", packages=sorted([record.name.normalized, str(record.version)] for record in records))
+        emit(
+            event="result",
+            packages=sorted([record.name.normalized, str(record.version)] for record in records),
+        )
 
 
 if __name__ == "__main__":

@@ -67,7 +67,10 @@ class Reachability:
     def _ask(self, url: str, probe: _Probe) -> None:
         try:
             probe.answered = Fetcher(self._settings, timeout_s=self._deadline_s).answers(url)
-        except (ValueError, urllib.error.URLError) as error:  # not a URL, or a scheme that urllib does not know
+        except (
+            ValueError,
+            urllib.error.URLError,
+        ) as error:  # not a URL, or a scheme that urllib does not know
             logger.warning("Asking %s failed: %s", redact(url), error)
         finally:
             probe.finished.set()

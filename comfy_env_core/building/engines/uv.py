@@ -55,7 +55,9 @@ class Uv:
             "NO_COLOR": "1",
         }
         told = {**self.settings.uv_environment(), **own, **extra}
-        return clean_environment(self.settings.environ, {name: value for name, value in told.items() if value})
+        return clean_environment(
+            self.settings.environ, {name: value for name, value in told.items() if value}
+        )
 
 
 def managed_pythons(store: Store) -> Path:

@@ -1,5 +1,5 @@
 """Why uv failed, found by asking questions of our own: does the index answer, does it know the name, can this one
-requirement be met alone, is there a compiler. uv's wording is shown to people and decides nothing but the very last case.
+requirement be met alone, is there a compiler. uv's wording is shown to people and decides only the very last case.
 """
 
 from __future__ import annotations
@@ -48,18 +48,28 @@ def explain_install(phase: PypiPhase, wanted: Sequence[LockedPackage], completed
     missing = [package for package in wanted if not _is_installed(package, phase.workspace.prefix)]
     for host, url in {urlsplit(url).hostname: url for package in missing for url in package.urls[:1]}.items():
         if url.startswith("http") and not Fetcher(_settings(phase), timeout_s=5.0).answers(url):
-            return _error(BuildCause.NETWORK, f"Downloading from {host} failed: {redact(url)!r} cannot be had.", completed)
+            return _error(
+                BuildCause.NETWORK,
+                f"Downloading from {host} failed: {redact(url)!r} cannot be had.",
+                completed,
+            )
     built = [f"{package.name} {package.version}".strip() for package in missing if package.must_be_built]
     if built:
         return _not_built(", ".join(built), phase, completed)
     names = ", ".join(package.name for package in missing) or "the PyPI packages"
-    return _error(BuildCause.INTERNAL, f"Installing {names} failed: uv ended with {completed.returncode}.", completed)
+    return _error(
+        BuildCause.INTERNAL, f"Installing {names} failed: uv ended with {completed.returncode}.", completed
+    )
 
 
 def _by_disk_or_signal(phase: PypiPhase, completed: Completed, what: str) -> BuildError | None:
     free = shutil.disk_usage(phase.workspace.directory).free
     if free < _LITTLE_DISK_BYTES:
-        return _error(BuildCause.DISK_FULL, f"{what} the PyPI packages failed: {free >> 20} MB of disk are left.", completed)
+        return _error(
+            BuildCause.DISK_FULL,
+            f"{what} the PyPI packages failed: {free >> 20} MB of disk are left.",
+            completed,
+        )
     if completed.returncode < 0:
         text = f"{what} the PyPI packages stopped: uv was ended by signal {-completed.returncode}."
         return _error(BuildCause.KILLED, text, completed)
@@ -112,7 +122,16 @@ def _can_be_met_alone(phase: PypiPhase, project: UvProject, line: Line) -> bool:
     try:
         text = project.pyproject(phase.plan.environment_id, phase.python_version, (line,))
         (directory / "pyproject.toml").write_text(text, encoding="utf-8")
-        arguments = ["pip", "compile", "-q", "--no-deps", "--python", phase.python, *project.options, "pyproject.toml"]
+        arguments: list[str | Path] = [
+            "pip",
+            "compile",
+            "-q",
+            "--no-deps",
+            "--python",
+            phase.python,
+            *project.options,
+            "pyproject.toml",
+        ]
         completed = phase.uv.run(
             arguments, report=phase.report, cwd=directory, extra=project.environment, on_line=_ignore
         )
@@ -141,7 +160,7 @@ def _by_place(phase: PypiPhase, line: Line, completed: Completed) -> BuildError:
 
 
 def _by_the_whole(phase: PypiPhase, completed: Completed) -> BuildError:
-    """Each requirement can be met alone. uv ends with 1 for "no solution" and for failed builds, 2 for everything else."""
+    """Each requirement can be met alone. uv ends with 1 for "no solution" and failed builds, with 2 for the rest."""
     if completed.returncode == 2:
         text = "Resolving the PyPI packages failed while fetching what the listed packages need in turn."
         return _error(BuildCause.NETWORK, text, completed)
@@ -175,7 +194,9 @@ _REMEDIES = {
 
 
 def _error(cause: BuildCause, text: str, completed: Completed) -> BuildError:
-    return BuildError(cause, text, _REMEDIES[cause], tail=tuple(redact(line) for line in completed.lines[-20:]))
+    return BuildError(
+        cause, text, _REMEDIES[cause], tail=tuple(redact(line) for line in completed.lines[-20:])
+    )
 
 
 def _offers(line: Line, settings: UserSettings, deadline: float) -> tuple[IndexFile, ...] | BuildError:

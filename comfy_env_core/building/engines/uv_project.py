@@ -11,11 +11,13 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.toml_text import toml_key, toml_string, toml_value
+from comfy_env_core.building.user_settings import DEFAULT_INDEX_URL, without_credentials
 from comfy_env_core.config import Requirement
 
 _SOURCE_KEYS = ("git", "url", "path")
@@ -25,7 +27,7 @@ _PIXI_INDEX = "pixi-index-"
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One requirement. `text` is PEP 508; `source` uv's table for it (index left out), `index` the URL it is pinned to."""
+    """One requirement. `text` is PEP 508; `source` uv's table (index left out), `index` the URL it is pinned to."""
 
     name: str
     text: str
@@ -47,28 +49,45 @@ class UvProject:
     environment: Mapping[str, str]
     overrides: tuple[str, ...]
 
-    def pyproject(self, environment_id: str, python_version: str, lines: tuple[Line, ...] | None = None) -> str:
+    def pyproject(
+        self, environment_id: str, python_version: str, lines: tuple[Line, ...] | None = None
+    ) -> str:
         """The project file; with `lines`, for these alone (to ask which of them cannot be met)."""
         lines = self.lines if lines is None else lines
         minor = ".".join(python_version.split(".")[:2])
         indexes = list(dict.fromkeys(line.index for line in lines if line.index))
-        blocks = [
-            f'[project]\nname = "env-{environment_id}"\nversion = "0"\nrequires-python = "=={minor}.*"\n'
-            f"dependencies = [\n{''.join(f'    {toml_string(line.text)},{chr(10)}' for line in lines)}]"
-        ]
+        dependencies = "".join(f"    {toml_string(line.text)},\n" for line in lines)
+        head = f'[project]\nname = "env-{environment_id}"\nversion = "0"\nrequires-python = "=={minor}.*"\n'
+        blocks = [f"{head}dependencies = [\n{dependencies}]"]
         blocks += [
             f'[[tool.uv.index]]\nname = "{_PIXI_INDEX}{number}"\nurl = {toml_string(url)}\nexplicit = true'
             for number, url in enumerate(indexes)
         ]
         sources = {}
         for line in lines:
-            table = {"index": f"{_PIXI_INDEX}{indexes.index(line.index)}"} if line.index else dict(line.source)
+            table = (
+                {"index": f"{_PIXI_INDEX}{indexes.index(line.index)}"} if line.index else dict(line.source)
+            )
             if table:
                 sources[line.name] = table
         if sources:
             rows = "\n".join(f"{toml_key(name)} = {toml_value(table)}" for name, table in sources.items())
             blocks.append(f"[tool.uv.sources]\n{rows}")
         return "\n\n".join(blocks) + "\n"
+
+    def index_of(self, name: str, url: str) -> str | None:
+        """The index that a package with a file at `url` came from, without credentials; None for local files.
+
+        A package that needs no index of its own comes from the extra index on the same host, or else from the main one.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            return None
+        own = {normalised_name(line.name): line.index for line in self.lines if line.index}
+        extra = self.environment.get("UV_INDEX", "").split()
+        main = self.environment.get("UV_DEFAULT_INDEX") or DEFAULT_INDEX_URL
+        near = next((index for index in extra if urlsplit(index).hostname == parts.hostname), main)
+        return without_credentials(own.get(normalised_name(name)) or near)
 
 
 def uv_project(plan: BuildPlan, *, added: Mapping[str, Requirement]) -> UvProject:
@@ -130,7 +149,9 @@ def _direct(line: Line) -> str:
     name, _, rest = line.text.partition(" ; ")
     marker = f" ; {rest}" if rest else ""
     if "git" in line.source:
-        revision = next((f"@{line.source[key]}" for key in ("rev", "tag", "branch") if key in line.source), "")
+        revision = next(
+            (f"@{line.source[key]}" for key in ("rev", "tag", "branch") if key in line.source), ""
+        )
         folder = f"#subdirectory={line.source['subdirectory']}" if "subdirectory" in line.source else ""
         return f"{name} @ git+{line.source['git']}{revision}{folder}{marker}"
     if "url" in line.source:

@@ -1,4 +1,4 @@
-"""Version ranges as the file writes them, good enough to ask an interpreter or an index page; tools do the resolving."""
+"""Version ranges as the file writes them, good enough to ask an interpreter or an index; tools do the resolving."""
 
 from __future__ import annotations
 
