@@ -21,7 +21,11 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _ERROR_LINE = re.compile(r"\(at line (\d+)")
 _NAME_WITH_EXTRAS = re.compile(r"^\s*([\w.-]+)\[([^\]]+)\]\s*=\s*(.*?)\s*$")
-_UNQUOTED_VERSION = re.compile(r"^\s*([\w.-]+)\s*=\s*([<>=!~^]*\s*\d[\d.]*(?:\.\*)?)\s*(?:#.*)?$")
+_UNQUOTED_VERSION = re.compile(
+    r"^\s*([\w.-]+)\s*=\s*((?:(?:[<>!~=]=|[<>^])\s*)?\d[\d.]{0,30}(?:\.\*)?)\s*(?:#.*)?$"
+)
+_ENDLESS_NUMBER = re.compile(r"\d[\d_]{4000,}")
+_SHOWN_CHARACTERS = 80
 
 KeyPath = tuple[str, ...]
 
@@ -78,8 +82,12 @@ def read_document(source: bytes, path: Path) -> Document:
         raise ConfigError(
             path, None, None, "its brackets are nested too deeply to be read", "Write it with fewer levels"
         ) from None
-    except ValueError as error:  # TOMLDecodeError, and what int() says to a number of more than 4300 digits
+    except tomllib.TOMLDecodeError as error:
         raise _syntax_error(error, text, path) from None
+    except ValueError as error:  # what int() says to a number of more than 4300 digits
+        match = _ENDLESS_NUMBER.search(text)
+        line = text.count("\n", 0, match.start()) + 1 if match else None
+        raise ConfigError(path, None, line, f"a number cannot be read: {error}", "Shorten it") from None
 
 
 def _decode(source: bytes, path: Path) -> str:
@@ -100,7 +108,7 @@ def _syntax_error(error: ValueError, text: str, path: Path) -> ConfigError:
     lines = text.split("\n")
     line = int(match.group(1)) if match else len(text.rstrip("\n").split("\n"))
     reason = re.sub(r"\s*\(at .*\)$", "", str(error))
-    written = lines[line - 1].strip() if line <= len(lines) else ""
+    written = lines[line - 1].strip()[:_SHOWN_CHARACTERS] if line <= len(lines) else ""
     problem = f"this is not TOML: {reason}" + (f", in {written!r}" if written else "")
     return ConfigError(path, None, line, problem, _syntax_remedy(written, reason))
 

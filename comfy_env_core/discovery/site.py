@@ -45,7 +45,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Skipped:
-    """What was not looked into: a pack or directory, named as in a site's id, or a custom_nodes directory by its path."""
+    """A pack or directory that was not looked into, named like a site; a custom_nodes directory by its path."""
 
     name: str
     reason: str

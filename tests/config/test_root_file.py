@@ -1,0 +1,39 @@
+"""What a good comfy-env-root.toml becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from comfy_env_core.config import ConfigError, RootSpec
+
+Reader = Callable[[str], RootSpec]
+
+
+def test_every_section_arrives(root: Reader) -> None:
+    spec = root(
+        '[apt]\npackages = ["libgl1", "libglu1-mesa"]\n[brew]\npackages = ["ffmpeg"]\n'
+        '[node_reqs]\nKJNodes = "kijai/ComfyUI-KJNodes"\n[types]\nTRIMESH = "custom"\n'
+    )
+    assert spec.apt == ("libgl1", "libglu1-mesa")
+    assert spec.brew == ("ffmpeg",)
+    assert spec.node_reqs == {"KJNodes": "kijai/ComfyUI-KJNodes"}
+    assert spec.types == {"TRIMESH": "custom"}
+    assert spec.warnings == ()
+
+
+def test_what_is_meant_for_the_python_of_comfyui_is_kept_and_warned_of(root: Reader) -> None:
+    spec = root('python = "3.11"\n[cuda]\npackages = ["flash-attn"]\n')
+    assert spec.passthrough == {"python": "3.11", "cuda": {"packages": ["flash-attn"]}}
+    assert [warning.key for warning in spec.warnings] == ["python", "cuda"]
+    assert all("never changed" in warning.problem for warning in spec.warnings)
+
+
+def test_empty_sections_ask_for_nothing_and_warn_of_nothing(root: Reader) -> None:
+    assert root("[cuda]\npackages = []\n[dependencies]\n[apt]\npackages = []\n").warnings == ()
+
+
+def test_node_packs_are_refused_with_their_new_name(root: Reader) -> None:
+    with pytest.raises(ConfigError, match=r'Rename the section: \[node_reqs\] KJ = "kijai/KJ"'):
+        root('[node_packs]\nKJ = "kijai/KJ"')
