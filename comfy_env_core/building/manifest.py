@@ -37,14 +37,15 @@ def manifest_text(plan: BuildPlan, *, rich_platforms: bool) -> str:
 def _head(plan: BuildPlan) -> str:
     lines = [f"Made by comfy-env manager from {plan.spec.path}", "Changes here are lost: edit that file."]
     lines += ["", *plan.notes] if plan.notes else []
-    scalars = {key: value for key, value in plan.passthrough.items() if not isinstance(value, Mapping)}
-    # Values of the top level have to stand before the first table.
-    return "\n".join([toml_comment("\n".join(lines)), *_lines(scalars)])
+    return toml_comment("\n".join(lines))
 
 
 def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
     own = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
     table = {key: value for key, value in own.items() if key not in _NOT_OURS}
+    if isinstance(plan.passthrough.get("exclude-newer"), str):
+        # A date for all packages belongs here; at the top level pixi expects a table, a date for each package.
+        table.setdefault("exclude-newer", plan.passthrough["exclude-newer"])
     guarantees = _guarantees(plan) if rich_platforms else {}
     platform = {"platform": plan.platform.name, **guarantees} if guarantees else plan.platform.name
     lines = [

@@ -55,8 +55,8 @@ def verify(built: BuiltEnvironment, plan: BuildPlan, report: Report) -> None:
             report.log(_describe(record))
             report.packages(len(outcomes), len(names))
 
-    # -I: neither the directory of the probe nor the user's site-packages may help an import.
-    argv: list[str | Path] = [built.python, "-I", _PROBE, json.dumps(names)]
+    # -I: neither the directory of the probe nor the user's site-packages may help an import. -u: see prints at once.
+    argv: list[str | Path] = [built.python, "-I", "-u", _PROBE, json.dumps(names)]
     env = probe_environment(built.prefix, plan.env_vars)
     completed = run_logged(
         argv, env=env, cwd=built.prefix, report=report, timeout_s=TIMEOUT_S, on_line=on_line

@@ -1,0 +1,113 @@
+"""Running tools: their output as it comes, and their end whenever we want it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from comfy_env_core.building.commands import run_logged
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.report import QuietReport
+
+
+class Listening(QuietReport):
+    """Keeps the lines; asks to cancel as soon as one of them is `cancel_at`."""
+
+    def __init__(self, cancel_at: str | None = None) -> None:
+        self.lines: list[str] = []
+        self.cancel_at = cancel_at
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def check(self) -> None:
+        if self.cancel_at in self.lines:
+            raise BuildError(BuildCause.CANCELLED, "cancelled", "")
+
+
+def run(code: str, report: Listening, timeout_s: float = 20) -> tuple[int, tuple[str, ...]]:
+    argv = [sys.executable, "-u", "-c", code]
+    completed = run_logged(argv, env=dict(os.environ), cwd=None, report=report, timeout_s=timeout_s)
+    return completed.returncode, completed.lines
+
+
+def ends(pid: int) -> bool:
+    """Whether the process ends soon: a killed one takes a moment to go."""
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="no-such-program"):
+        run_logged([tmp_path / "no-such-program"], env={}, cwd=None, report=Listening(), timeout_s=5)
+
+
+def test_a_failing_command_gives_its_code_and_all_its_output() -> None:
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
+    assert run(code, Listening()) == (3, ("out", "err"))
+
+
+def test_a_timeout_kills_the_tool_and_shows_its_last_lines() -> None:
+    report = Listening()
+    started = time.monotonic()
+    with pytest.raises(BuildError, match="had not ended after 1 s") as caught:
+        run("import os,time; print(os.getpid()); time.sleep(60)", report, timeout_s=1)
+    assert time.monotonic() - started < 5
+    assert caught.value.cause is BuildCause.TIMED_OUT
+    assert caught.value.tail == tuple(report.lines)
+    assert not psutil.pid_exists(int(report.lines[0]))
+
+
+def test_cancel_kills_a_tool_that_ignores_every_polite_signal() -> None:
+    code = (
+        "import signal,time,os\n"
+        "for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)\n"
+        "print(os.getpid()); print('now'); time.sleep(60)"
+    )
+    report = Listening(cancel_at="now")
+    with pytest.raises(BuildError, match="cancelled"):
+        run(code, report)
+    assert not psutil.pid_exists(int(report.lines[0]))
+
+
+def test_a_process_left_behind_neither_survives_nor_holds_us_up() -> None:
+    code = (
+        "import subprocess,sys\n"
+        "print(subprocess.Popen([sys.executable,'-c','import time; time.sleep(60)']).pid)"
+    )
+    started = time.monotonic()
+    returncode, lines = run(code, Listening())
+    assert returncode == 0
+    assert time.monotonic() - started < 5
+    assert ends(int(lines[0]))
+
+
+def test_a_tool_that_closes_its_output_early_is_waited_for(tmp_path: Path) -> None:
+    end = str(tmp_path / "end")
+    code = f"import os,time; os.close(1); os.close(2); time.sleep(0.5); open({end!r}, 'w').close()"
+    assert run(code, Listening()) == (0, ())
+    assert (tmp_path / "end").exists()
+
+
+def test_progress_bars_and_colours_become_plain_lines() -> None:
+    code = r"import sys; sys.stdout.write('1/3\r2/3\r\x1b[32m3/3\x1b[0m\nlast')"
+    assert run(code, Listening()) == (0, ("1/3", "2/3", "3/3", "last"))
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
+    code = r"import sys; sys.stdout.buffer.write(b'\xff\xfe broken\nfine\n')"
+    assert run(code, Listening())[1][1] == "fine"
+
+
+def test_much_output_arrives_whole_and_in_order() -> None:
+    lines = run("for i in range(15000): print(i)", Listening())[1]
+    assert lines == tuple(str(i) for i in range(15000))

@@ -1,0 +1,159 @@
+"""The generated pixi.toml: valid for pixi, and every line of ours says why it is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from building.test_building_plan import GPU, LINUX, MAC, USES_COMFYUI, USES_TORCH, plan
+
+from comfy_env_core.building.platform import Platform
+from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.config import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+WINDOWS = Platform("win-64")
+
+SAMPLES = {
+    "empty": "",
+    "pinned": 'python = "3.10"\n[pypi-dependencies]\ntrimesh = { version = "*", extras = ["easy"] }',
+    "range": 'python = ">=3.10,<3.12"',
+    "conda": """
+        [workspace]
+        channels = ["conda-forge", "mine"]
+        [dependencies]
+        bpy = { version = "*", channel = "mine" }
+    """,
+    "cuda": '[cuda]\npackages = ["flash-attn"]\n[env_vars]\nA = "1"\nEMPTY = ""',
+    "targets": '[target.linux-64.dependencies]\nc-compiler = "*"\n[target.win.pypi-dependencies]\nx = ">=1"',
+    "passthrough": """
+        exclude-newer = "2025-01-01"
+        [system-requirements]
+        libc = { family = "glibc", version = "2.17" }
+        cuda = "12"
+        [activation]
+        scripts = ["x.sh"]
+        env = { B = "2" }
+        [constraints]
+        openssl = "<4"
+        [tool.mine]
+        "odd key" = [1, 2.5, true]
+        [pypi-options]
+        no-build = ["x"]
+        [tasks]
+        go = "python -V"
+    """,
+    "unknown": "[something]\nelse = 1",
+}
+
+
+@pytest.fixture(scope="module")
+def schema() -> jsonschema.Draft7Validator:
+    path = SHARED / "pixi" / "schema.json"
+    if not path.exists():
+        pytest.skip(f"SKIPPED LOUDLY: pixi's schema is not at {path}; manifests are not validated")
+    return jsonschema.Draft7Validator(json.loads(path.read_text()))
+
+
+def parsed(text: str, *, rich: bool = True, **rest: Any) -> dict[str, Any]:  # Any: a TOML document
+    return tomllib.loads(plan(text, **rest).manifest(rich_platforms=rich))
+
+
+def complaints(schema: jsonschema.Draft7Validator, text: str) -> list[str]:
+    return [error.message[:300] for error in schema.iter_errors(tomllib.loads(text))]
+
+
+@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("platform", [LINUX, MAC, WINDOWS], ids=lambda platform: platform.name)
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_manifest_satisfies_pixis_schema(
+    schema: jsonschema.Draft7Validator, sample: str, platform: Platform, rich: bool
+) -> None:
+    settings = UserSettings(
+        index_url="https://m/simple", find_links=("/w", "https://m/links"), index_strategy="unsafe-best-match"
+    )
+    for use in (USES_TORCH, USES_COMFYUI):
+        for cuda in (None, GPU):
+            made = plan(SAMPLES[sample], platform=platform, use=use, cuda=cuda, settings=settings)
+            assert complaints(schema, made.manifest(rich_platforms=rich)) == []
+
+
+def test_the_manifest_of_every_real_file_satisfies_pixis_schema(schema: jsonschema.Draft7Validator) -> None:
+    files = [path for path in sorted((SHARED / "corpus").rglob("comfy-env*.toml")) if "root" not in path.name]
+    assert files
+    checked = 0
+    for path in files:
+        for platform in (LINUX, MAC, WINDOWS):
+            cuda = None if platform is MAC else GPU
+            try:
+                made = plan(path.read_text("utf-8"), platform=platform, use=USES_COMFYUI, cuda=cuda)
+            except ConfigError:
+                continue  # for the tests of the config room
+            for rich in (True, False):
+                assert complaints(schema, made.manifest(rich_platforms=rich)) == [], path
+            checked += 1
+    assert checked > 60
+
+
+def test_every_line_that_we_added_says_why() -> None:
+    text = plan('[cuda]\npackages = ["gsplat"]', use=USES_COMFYUI, cuda=GPU).manifest()
+    lines = text[text.index("[workspace]") :].splitlines()
+    assert lines
+    for line in lines:
+        assert "  # " in line or line.startswith("[") or not line, line
+
+
+def test_lines_of_the_file_carry_no_comment_of_ours() -> None:
+    text = plan('python = "3.10"\n[pypi-dependencies]\ntrimesh = ">=4"').manifest()
+    assert 'trimesh = ">=4"\n' in text
+    assert 'python = "3.10.*"\n' in text
+
+
+def test_guarantees_stand_beside_the_platform_for_new_pixi_and_in_their_own_table_for_old() -> None:
+    text = '[pypi-dependencies]\ntorch = "*"'
+    rich = parsed(text, cuda=GPU)
+    assert rich["workspace"]["platforms"] == [{"platform": "linux-64", "glibc": "2.36", "cuda": "12.8"}]
+    assert "system-requirements" not in rich
+    old = parsed(text, rich=False, cuda=GPU)
+    assert old["workspace"]["platforms"] == ["linux-64"]
+    assert old["system-requirements"] == {"libc": "2.36", "cuda": "12.8"}
+
+
+def test_system_requirements_of_the_file_stand() -> None:
+    made = parsed(SAMPLES["passthrough"])
+    assert made["workspace"]["platforms"] == [{"platform": "linux-64", "glibc": "2.17", "cuda": "12"}]
+
+
+def test_the_rest_of_the_file_reaches_pixi_and_unknown_keys_do_not() -> None:
+    made = parsed(SAMPLES["passthrough"])
+    assert made["workspace"]["exclude-newer"] == "2025-01-01"
+    assert made["constraints"] == {"openssl": "<4"}
+    assert made["tool"] == {"mine": {"odd key": [1, 2.5, True]}}
+    assert made["activation"] == {"scripts": ["x.sh"], "env": {"B": "2"}}
+    assert made["pypi-options"] == {"no-build": ["x"]}
+    assert "something" not in parsed(SAMPLES["unknown"])
+
+
+def test_env_vars_become_activation_and_empty_ones_stay_with_the_worker() -> None:
+    made = plan(SAMPLES["cuda"])
+    assert tomllib.loads(made.manifest())["activation"]["env"] == {"A": "1"}
+    assert made.env_vars == {"A": "1", "EMPTY": ""}
+
+
+def test_what_is_not_ours_to_take_over_from_a_workspace_stays_ours() -> None:
+    text = (
+        '[workspace]\nname = "theirs"\nplatforms = ["win-64"]\nchannels = ["c"]\nchannel-priority = "strict"'
+    )
+    workspace = parsed(text)["workspace"]
+    assert workspace["name"].startswith("env-")
+    assert workspace["platforms"][0]["platform"] == "linux-64"
+    assert workspace["channel-priority"] == "strict"
