@@ -100,6 +100,17 @@ class Connection:
         if self._reader.ident is not None and self._reader is not threading.current_thread():
             self._reader.join(timeout_s)
 
+    def detach_in_fork(self) -> None:
+        """In a process forked from this one: let go of the peer, which belongs to the parent.
+
+        Other threads of the parent may have held the locks at the fork, so they are made anew. Calls fail at
+        once from now on; the parent's conversation is not disturbed.
+        """
+        self._lock = threading.Lock()
+        self._pending = {}
+        self._end = PeerGone(f"This process was forked from the one that speaks to {self.name}")
+        self._channel.detach_in_fork()
+
     # -- used by PendingCall and IncomingCall --------------------------------------------------------------
 
     def send_cancel(self, call_id: int) -> None:

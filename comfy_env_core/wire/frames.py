@@ -102,6 +102,13 @@ class Channel:
         while self._descriptors:
             os.close(self._descriptors.popleft())
 
+    def detach_in_fork(self) -> None:
+        """In a forked process: replace the inherited socket, keeping its number from being reused."""
+        self._sending = threading.Lock()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, self._socket.fileno(), inheritable=False)
+        os.close(nowhere)
+
     def fileno(self) -> int:
         """The socket's descriptor."""
         return self._socket.fileno()

@@ -58,7 +58,7 @@ class AcceptingDict(dict):  # type: ignore[type-arg]  # input declarations of an
         return self._default
 
 
-class AcceptingTuple(tuple):  # noqa: SLOT001  # type: ignore[type-arg]  # return types of any kind
+class AcceptingTuple(tuple):  # type: ignore[type-arg]  # noqa: SLOT001  # return types of any kind
     """A tuple that has an element at every index."""
 
     default: Any = None

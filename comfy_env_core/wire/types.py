@@ -14,6 +14,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from comfy_env_core.wire.snapshot import FolderList
+
 
 class TypeCode(enum.IntEnum):
     """Extension codes and the shape of their payload (msgpack unless said otherwise)."""
@@ -62,9 +64,11 @@ def reduce_value(value: Any) -> tuple[TypeCode, Any] | None:
 def plain_base(value: Any) -> Any:
     """The value without its subclass, for subclasses of scalar types; None if it is none.
 
-    A wildcard string or a flag integer is useful to the other side only as what it is equal to; a handle
+    A wildcard string, a flag integer or a list of file names is useful to the other side only as what it is equal to; a handle
     in its place would not be.
     """
+    if isinstance(value, FolderList):
+        return list(value)
     for base in (bool, int, float, str, bytes):
         if isinstance(value, base):
             return _UNDRESS[base](value)

@@ -1,0 +1,29 @@
+"""The host's side of a worker: start it, call it, hear what it prints, notice its death, end it."""
+
+from __future__ import annotations
+
+from comfy_env_core.supervision.errors import (
+    WorkerCrashed,
+    WorkerError,
+    WorkerStartError,
+    WorkerStopped,
+    WorkerTimedOut,
+)
+from comfy_env_core.supervision.pool import WorkerPool
+from comfy_env_core.supervision.services import HostServices
+from comfy_env_core.supervision.spec import WorkerSpec
+from comfy_env_core.supervision.worker import Worker, WorkerCall, WorkerStatistics
+
+__all__ = [
+    "HostServices",
+    "Worker",
+    "WorkerCall",
+    "WorkerCrashed",
+    "WorkerError",
+    "WorkerPool",
+    "WorkerSpec",
+    "WorkerStartError",
+    "WorkerStatistics",
+    "WorkerStopped",
+    "WorkerTimedOut",
+]

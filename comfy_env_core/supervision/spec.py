@@ -1,0 +1,65 @@
+"""What is needed to start a worker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from comfy_env_core.processes import clean_environment
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """One worker: a site, the environment it runs in, and what it is told of the host.
+
+    `module_name` is ComfyUI's `sys.modules` name of the pack root; `comfyui` its source folder or None for a lean
+    environment; `host_facts` JSON (see worker.configuration). `pycache_dir` takes the bytecode of the pack's
+    files, so that nothing is written into the pack.
+    """
+
+    site_id: str
+    pack_name: str
+    python: Path
+    prefix: Path
+    module_name: str
+    pack_dir: Path
+    site_dir: Path
+    env_vars: Mapping[str, str]
+    comfyui: Path | None
+    host_facts: Mapping[str, Any] = field(hash=False)
+    pycache_dir: Path
+    log_path: Path
+
+    def greeting(self) -> dict[str, Any]:
+        """What the worker needs to know, as JSON."""
+        return {
+            "pack_name": self.pack_name,
+            "module_name": self.module_name,
+            "pack_dir": str(self.pack_dir),
+            "site_dir": str(self.site_dir),
+            "comfyui": str(self.comfyui) if self.comfyui else None,
+            "host_facts": dict(self.host_facts),
+        }
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The worker's environment variables: the host's, cleaned, with this prefix activated."""
+        path = os.pathsep.join([*(str(folder) for folder in self._program_folders()), base.get("PATH", "")])
+        activation = {
+            "PATH": path,
+            "CONDA_PREFIX": str(self.prefix),
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONPYCACHEPREFIX": str(self.pycache_dir),
+        }
+        environment = clean_environment(base, activation)
+        # What ComfyUI was told about the GPUs goes for its workers too; what the pack's file sets wins.
+        environment.update(self.env_vars)
+        return environment
+
+    def _program_folders(self) -> list[Path]:
+        if sys.platform == "win32":
+            return [self.prefix, self.prefix / "Library" / "bin", self.prefix / "Scripts"]
+        return [self.prefix / "bin"]

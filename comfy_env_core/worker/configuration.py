@@ -1,0 +1,42 @@
+"""What the host tells a worker about itself in the greeting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The site this worker serves.
+
+    `module_name` is what ComfyUI calls the pack root in `sys.modules`. `comfyui` is ComfyUI's source folder, or
+    None in a lean environment. `host_facts` is JSON: `cli_args` (name -> value of comfy.cli_args.args) and
+    `folder_paths` (name -> value of its constants), both optional.
+    """
+
+    pack_name: str
+    module_name: str
+    pack_dir: Path
+    site_dir: Path
+    comfyui: Path | None
+    host_facts: Mapping[str, Any]
+
+    @staticmethod
+    def from_greeting(facts: Mapping[str, Any]) -> Configuration:
+        """Read what `supervision` sent. Raises KeyError if something is missing."""
+        return Configuration(
+            pack_name=facts["pack_name"],
+            module_name=facts["module_name"],
+            pack_dir=Path(facts["pack_dir"]),
+            site_dir=Path(facts["site_dir"]),
+            comfyui=Path(facts["comfyui"]) if facts["comfyui"] else None,
+            host_facts=facts["host_facts"],
+        )
+
+    @property
+    def site_parts(self) -> tuple[str, ...]:
+        """The names of the folders from the pack down to the site; empty for a pack isolated as a whole."""
+        return self.site_dir.relative_to(self.pack_dir).parts

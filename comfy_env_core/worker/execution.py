@@ -1,0 +1,107 @@
+"""Runs node functions: instances, cancel, sync and async."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from comfy_env_core.wire.calls import IncomingCall
+from comfy_env_core.worker.bridges import Bridges
+from comfy_env_core.worker.classes import NodeClasses
+from comfy_env_core.worker.mainthread import MainThread
+from comfy_env_core.worker.running import RunningCall, RunningCalls, interrupt_exception
+
+
+class NodeExecution:
+    """Everything here runs on the main thread.
+
+    A request is `{"class": [module, qualname], "instance": id or None, "function": name, "args": list,
+    "kwargs": dict, "context": {"prompt_id", "node_id", "list_index"}}`. With an instance id the function is
+    called on that instance, which is made on first use and kept until `forget`; without, on the class.
+    """
+
+    def __init__(
+        self, classes: NodeClasses, running: RunningCalls, bridges: Bridges, main_thread: MainThread
+    ) -> None:
+        self._classes = classes
+        self._running = running
+        self._bridges = bridges
+        self._main_thread = main_thread
+        self._instances: dict[str, Any] = {}
+
+    def run(self, incoming: IncomingCall) -> None:
+        """Run one request and answer it, or leave a task that will."""
+        # A context of its own, so that nothing a node sets leaks into the next call.
+        contextvars.copy_context().run(self._run, incoming)
+
+    def forget(self, instances: Iterable[str]) -> None:
+        """Drop instances the host no longer uses."""
+        for identity in instances:
+            self._instances.pop(identity, None)
+
+    def _run(self, incoming: IncomingCall) -> None:
+        call: RunningCall | None = None
+        try:
+            request = incoming.args()[0]
+            call = RunningCall(incoming, request.get("context") or {})
+            self._begin(call)
+            value = self._target(request)(*request["args"], **request["kwargs"])
+            if isinstance(value, Coroutine):
+                self._continue(call, value)
+                return
+            del request
+            self._end(call)
+            incoming.reply(value)
+        # Also SystemExit and KeyboardInterrupt: a node that raises them has failed, the worker has not.
+        except BaseException as error:  # noqa: BLE001
+            if call is not None:
+                self._end(call)
+            incoming.fail(error)
+
+    def _begin(self, call: RunningCall) -> None:
+        self._running.begin(call)
+        self._bridges.begin(call)
+        call.incoming.on_cancel = self._bridges.interrupt
+        if call.is_cancelled:
+            raise interrupt_exception()
+
+    def _end(self, call: RunningCall) -> None:
+        call.incoming.on_cancel = _nothing
+        self._running.end(call)
+
+    def _continue(self, call: RunningCall, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """The function is async: let it go on while the main thread takes other work."""
+        task = self._main_thread.create_task(self._finish(call, coroutine))
+
+        def cancel() -> None:
+            self._bridges.interrupt()
+            self._main_thread.cancel_task(task)
+
+        call.incoming.on_cancel = cancel
+        if call.is_cancelled:  # between the two
+            cancel()
+
+    async def _finish(self, call: RunningCall, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            value = await coroutine
+            self._end(call)
+            call.incoming.reply(value)
+        # CancelledError among them: it is how a cancelled async node ends.
+        except BaseException as error:  # noqa: BLE001
+            self._end(call)
+            call.incoming.fail(interrupt_exception()() if call.is_cancelled else error)
+
+    def _target(self, request: dict[str, Any]) -> Any:
+        module, qualname = request["class"]
+        kind = self._classes.find(module, qualname)
+        identity = request["instance"]
+        if identity is None:
+            return getattr(kind, request["function"])
+        if identity not in self._instances:
+            self._instances[identity] = kind()
+        return getattr(self._instances[identity], request["function"])
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,109 @@
+"""Makes a pack's modules importable under the names ComfyUI gives them.
+
+A pack isolated as a whole is imported as ComfyUI would: its `__init__.py` under the folder's path as a name. Of a
+pack with an isolated sub-folder only that folder is executed; the packages above it exist empty, so that relative
+imports work without running the host's part.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from comfy_env_core.worker.configuration import Configuration
+
+
+class SiteLoader:
+    """Owns two import hooks: one for the pack's own names, one for the site folder's bare name."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        folders = [configuration.pack_dir]
+        names = [configuration.module_name]
+        for part in configuration.site_parts:
+            folders.append(folders[-1] / part)
+            names.append(f"{names[-1]}.{part.replace('.', '_x_')}")
+        self.site_module = names[-1]
+        self._own = _Packages(dict(zip(names[:-1], folders[:-1])), {names[-1]: folders[-1]})
+        bare = {configuration.site_dir.name: configuration.site_dir} if configuration.site_parts else {}
+        self._bare = _Packages({}, bare)
+
+    def install(self) -> None:
+        """Put the hooks in place, and ComfyUI's source behind everything else."""
+        sys.meta_path.insert(0, self._own)
+        # Behind all others: a site folder called "nodes" must not hide ComfyUI's module of that name.
+        sys.meta_path.append(self._bare)
+        if self._configuration.comfyui is not None:
+            sys.path.append(str(self._configuration.comfyui))
+
+    def load(self, name: str, path: str | None = None) -> ModuleType:
+        """The module, imported if it is not yet. `path` is its file, for names only a pack's own loop knows.
+
+        Raises whatever the import raises.
+        """
+        if name in sys.modules:
+            return sys.modules[name]
+        if self._bare.has(name.partition(".")[0]) and sys.meta_path[0] is not self._bare:
+            # Asked for by name: the host saw the pack import it so, with the folder first in sys.path.
+            sys.meta_path.remove(self._bare)
+            sys.meta_path.insert(0, self._bare)
+        if path is not None and self._own.find_spec(name) is None:
+            return _load_file(name, path)
+        return importlib.import_module(name)
+
+
+class _Packages:
+    """A meta path finder for packages at known places; `empty` ones are not executed."""
+
+    def __init__(self, empty: dict[str, Path], executed: dict[str, Path]) -> None:
+        self._empty = empty
+        self._executed = executed
+
+    def has(self, name: str) -> bool:
+        """Whether it is one of ours."""
+        return name in self._executed or name in self._empty
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Called by the import system."""
+        folder = self._executed.get(fullname)
+        if folder is not None and (folder / "__init__.py").is_file():
+            return importlib.util.spec_from_file_location(
+                fullname, folder / "__init__.py", submodule_search_locations=[str(folder)]
+            )
+        folder = folder or self._empty.get(fullname)
+        if folder is None:
+            return None
+        spec = importlib.machinery.ModuleSpec(fullname, _EmptyLoader(), is_package=True)  # type: ignore[arg-type]  # a loader by its methods
+        spec.submodule_search_locations = [str(folder)]
+        return spec
+
+
+class _EmptyLoader:
+    """Gives a package without content."""
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """The default module will do."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing to execute."""
+
+
+def _load_file(name: str, path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path!r} cannot be imported as {name!r}: it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module

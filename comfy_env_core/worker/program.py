@@ -1,0 +1,79 @@
+"""From process start to the loop that serves the host, and the ways out."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import platform
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from comfy_env_core.wire.connection import Connection
+from comfy_env_core.wire.errors import PeerGone, ProtocolMismatch
+from comfy_env_core.wire.frames import Channel
+from comfy_env_core.wire.handshake import receive_greeting, send_greeting
+from comfy_env_core.worker.configuration import Configuration
+from comfy_env_core.worker.mainthread import MainThread
+from comfy_env_core.worker.service import Service
+from comfy_env_core.worker.transport import connect
+
+PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+def main(arguments: list[str]) -> None:
+    """Run until the host says shutdown or is gone."""
+    sys.argv = sys.argv[:1]  # node packs and ComfyUI read it
+    sock = connect(arguments)
+    prepare_streams()
+    configuration = greet(sock)
+    main_thread = MainThread()
+    service = Service(configuration, main_thread)
+    connection = Connection(
+        Channel(sock),
+        dispatcher=service.dispatch,
+        name="ComfyUI",
+        lost=_Lost(main_thread).leave,
+        hide=PACKAGE,
+    )
+    service.attach(connection)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=connection.detach_in_fork)
+    connection.start()
+    main_thread.run()
+
+
+def prepare_streams() -> None:
+    """Whatever is printed reaches the host's log line by line; a crash in C leaves its stack there."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable(file=sys.stderr, all_threads=True)
+
+
+def greet(sock: socket.socket) -> Configuration:
+    """Exchange greetings; a host of another version is told ours before we leave."""
+    ours = {"python": platform.python_version(), "pid": os.getpid(), "prefix": sys.prefix}
+    try:
+        facts = receive_greeting(sock, "ComfyUI")
+    except ProtocolMismatch:
+        send_greeting(sock, ours)
+        raise
+    send_greeting(sock, ours)
+    return Configuration.from_greeting(facts)
+
+
+class _Lost:
+    """What to do when the connection ends."""
+
+    def __init__(self, main_thread: MainThread) -> None:
+        self._main_thread = main_thread
+
+    def leave(self, gone: PeerGone) -> BaseException:
+        """Die at once with everything we started, unless we were told to leave in our own time."""
+        if not self._main_thread.is_stopping:
+            sys.stderr.flush()
+            if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
+                os.killpg(0, signal.SIGKILL)
+            os._exit(1)
+        return gone

@@ -1,0 +1,73 @@
+"""The methods a worker offers: ping, describe, run, forget, shutdown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from comfy_env_core.wire.calls import IncomingCall
+from comfy_env_core.wire.connection import Connection
+from comfy_env_core.worker.bridges import Bridges
+from comfy_env_core.worker.classes import NodeClasses
+from comfy_env_core.worker.configuration import Configuration
+from comfy_env_core.worker.execution import NodeExecution
+from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.loading import SiteLoader
+from comfy_env_core.worker.mainthread import MainThread
+from comfy_env_core.worker.running import RunningCalls
+from comfy_env_core.worker.standins import install_standins
+
+
+class Service:
+    """Answers the host. `dispatch` runs on the reading thread, all node code on the main thread."""
+
+    def __init__(self, configuration: Configuration, main_thread: MainThread) -> None:
+        self._configuration = configuration
+        self._main_thread = main_thread
+        self._running = RunningCalls()
+        self._bridges = Bridges(configuration)
+        self._loader = SiteLoader(configuration)
+        self._classes = NodeClasses(self._loader)
+        self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
+        self._methods: dict[str, Callable[..., Any]] = {
+            "describe": self.describe,
+            "forget": self._execution.forget,
+        }
+
+    def attach(self, connection: Connection) -> None:
+        """The way home is known: make the host's modules and the site's own importable."""
+        home = Home(connection, self._running)
+        self._loader.install()
+        self._bridges.install(home)
+        install_standins(home, self._configuration)
+
+    def dispatch(self, call: IncomingCall) -> None:
+        """Take a call on the reading thread."""
+        if call.method == "ping":
+            call.reply({"time_s": time.monotonic()})
+        elif call.method == "shutdown":
+            self._main_thread.is_stopping = True
+            call.reply(None)
+            self._main_thread.stop()
+        elif call.method == "run":
+            self._main_thread.post(lambda: self._execution.run(call))
+        else:
+            self._main_thread.post(lambda: self._answer(call))
+
+    def describe(self, module: str, path: str | None = None) -> dict[str, Any]:
+        """Import a module of the site and describe it (see description.py)."""
+        # Late: it needs inspect, which a warm boot that only runs nodes can do without.
+        from comfy_env_core.worker.description import describe_module  # noqa: PLC0415
+
+        return describe_module(self._loader.load(module, path), self._classes)
+
+    def _answer(self, call: IncomingCall) -> None:
+        try:
+            method = self._methods.get(call.method)
+            if method is None:
+                raise LookupError(f"A comfy-env worker has no method {call.method!r}")
+            call.reply(method(*call.args()))
+        # SystemExit and KeyboardInterrupt too: a pack that raises them on import has failed, the worker has not.
+        except BaseException as error:  # noqa: BLE001
+            call.fail(error)

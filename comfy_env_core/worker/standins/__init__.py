@@ -1,0 +1,62 @@
+"""Small stand-ins for ComfyUI's modules, so that a pack that only needs these imports without ComfyUI.
+
+`folder_paths` and `server` hold the host's state and are stand-ins in every environment. `comfy` is one only where
+ComfyUI's source is absent.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+from comfy_env_core.worker.configuration import Configuration
+from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.standins import comfy, folder_paths, server
+
+Fill = Callable[[ModuleType, Home, Configuration], None]
+
+
+def install_standins(home: Home, configuration: Configuration) -> None:
+    """Put them in front of everything else; each is made when it is first imported."""
+    fills: dict[str, Fill] = {"folder_paths": folder_paths.fill, "server": server.fill}
+    if configuration.comfyui is None:
+        fills.update(
+            {
+                "comfy": comfy.fill_package,
+                "comfy.utils": comfy.fill_utils,
+                "comfy.model_management": comfy.fill_model_management,
+            }
+        )
+    sys.meta_path.insert(0, _StandIns(fills, home, configuration))
+
+
+class _StandIns:
+    """The meta path finder and loader of all stand-ins."""
+
+    def __init__(self, fills: dict[str, Fill], home: Home, configuration: Configuration) -> None:
+        self._fills = fills
+        self._home = home
+        self._configuration = configuration
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Called by the import system."""
+        if fullname not in self._fills:
+            return None
+        is_package = any(name.startswith(fullname + ".") for name in self._fills)
+        return importlib.machinery.ModuleSpec(
+            fullname,
+            self,  # type: ignore[arg-type]  # a loader by its methods
+            origin="comfy-env stand-in",
+            is_package=is_package,
+        )
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """The default module will do."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill it."""
+        self._fills[module.__name__](module, self._home, self._configuration)
