@@ -51,12 +51,12 @@ class Document:
         return None
 
     def written_value(self, key: KeyPath) -> str | None:
-        """The value as it stands in the file, for values on the line of their key: TOML's 3.1 was written 3.10."""
-        line = self.line_of(key)
+        """A number as it stands in the file, where TOML's 3.1 was written 3.10; None if it does not follow its key."""
+        line = key_lines(self.text).get(key)
         if line is None:
             return None
-        _, equals, value = self.text.split("\n")[line - 1].partition("=")
-        return value.partition("#")[0].strip() if equals else None
+        _, *values = self.text.split("\n")[line - 1].partition("#")[0].split("=")
+        return values[0].strip() if len(values) == 1 else None
 
     def error(self, key: KeyPath, problem: str, remedy: str) -> ConfigError:
         return ConfigError(self.path, dotted(key), self.line_of(key), problem, remedy)
@@ -102,18 +102,16 @@ def _decode(source: bytes, path: Path) -> str:
 
 
 def _syntax_error(error: ValueError, text: str, path: Path) -> ConfigError:
-    match = _ERROR_LINE.search(
-        str(error)
-    )  # the parsers before Python 3.14 tell the line in their message only
+    match = _ERROR_LINE.search(str(error))  # before Python 3.14 only the message tells the line
     lines = text.split("\n")
     line = int(match.group(1)) if match else len(text.rstrip("\n").split("\n"))
     reason = re.sub(r"\s*\(at .*\)$", "", str(error))
     written = lines[line - 1].strip()[:_SHOWN_CHARACTERS] if line <= len(lines) else ""
     problem = f"this is not TOML: {reason}" + (f", in {written!r}" if written else "")
-    return ConfigError(path, None, line, problem, _syntax_remedy(written, reason))
+    return ConfigError(path, None, line, problem, _syntax_remedy(written))
 
 
-def _syntax_remedy(written: str, reason: str) -> str:
+def _syntax_remedy(written: str) -> str:
     """A remedy for the slips seen in published files; the general one otherwise."""
     if match := _NAME_WITH_EXTRAS.match(written):
         name, extras, version = match.groups()

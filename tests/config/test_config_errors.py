@@ -50,6 +50,7 @@ def test_message_is_one_sentence_with_file_line_key_and_remedy(env_error: Reader
         ('[pypi-dependencies]\npython = "3.10"', "pypi-dependencies.python", 2, "not a PyPI package"),
         ('dependencies = ["numpy"]', "dependencies", 1, "should be a table"),
         ("[dependencies]\nnumpy = 1.26", "dependencies.numpy", 2, "1.26 without quotes"),
+        ("dependencies = { numpy = 1.26 }", "dependencies.numpy", 1, "1.26 without quotes"),
         ('[dependencies]\nnumpy = ""', "dependencies.numpy", 2, "empty"),
         ("[dependencies]\nnumpy = true", "dependencies.numpy", 2, "a boolean"),
         ('[dependencies]\n"numpy>=1" = "*"', 'dependencies."numpy>=1"', 2, "not the name"),
