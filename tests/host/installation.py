@@ -82,6 +82,22 @@ def prepare(release: Release = NEWEST, cache: Path | None = None) -> Installatio
     return Installation(release, comfyui, python)
 
 
+def prepare_front_end(version: str, installation: Installation, cache: Path | None = None) -> Path:
+    """Another release of the page for ``--front-end-root``: its static files, got once."""
+    cache = default_cache() if cache is None else cache
+    directory = cache / f"front-end-{version}"
+    with FileLock(cache / "installation.lock"):
+        if not (directory / STAMP).is_file():
+            log.info("Getting front end %s into %s", version, directory)
+            shutil.rmtree(directory, ignore_errors=True)
+            requirement = f"comfyui-frontend-package=={version}"
+            _run(
+                [installation.python, "-m", "pip", "install", "--no-deps", "--target", directory, requirement]
+            )
+            (directory / STAMP).write_text(f"{version}\n", encoding="utf-8")
+    return directory / "comfyui_frontend_package" / "static"
+
+
 def find_host_python() -> Path:
     """The interpreter ComfyUI gets: 3.11 if this machine has it, else ours, else any supported one on PATH."""
     ours = Path(getattr(sys, "_base_executable", sys.executable))

@@ -95,7 +95,8 @@ class ComfyUI:
         self.port = free_port() if port is None else port
         command = [str(self.installation.python), str(self.installation.comfyui / "main.py"), "--cpu"]
         command += ["--base-directory", str(base_directory), "--port", str(self.port)]
-        command += ["--disable-api-nodes", "--disable-auto-launch", *arguments]
+        command += ["--disable-api-nodes", "--disable-auto-launch"]
+        command += ["--database-url", "sqlite:///:memory:", *arguments]
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         with self.log_path.open("wb") as output:

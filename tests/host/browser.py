@@ -1,0 +1,46 @@
+"""ComfyUI's page in a real browser: Debian's chromium (or any on PATH), driven by playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from host.server import ComfyUI
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+QUIET_FIRST_RUN = {"Comfy.TutorialCompleted": True}
+"""Without it the first visit is blocked by a dialog of example workflows."""
+VIEW = {"width": 1400, "height": 900}
+LOAD_TIMEOUT_MS = 90_000
+
+
+def find_browser() -> str | None:
+    """The browser's path: ``COMFY_ENV_TESTS_BROWSER`` or the first on PATH."""
+    return os.environ.get("COMFY_ENV_TESTS_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def open_page(comfyui: ComfyUI, executable: str) -> Iterator[Page]:
+    """ComfyUI's page, loaded, with its extensions set up and a graph on the canvas."""
+    from playwright.sync_api import sync_playwright
+
+    comfyui.post("/api/settings", QUIET_FIRST_RUN)
+    with sync_playwright() as playwright:
+        # Without a sandbox: the tests may run as root, where chromium refuses to start one; the page is our own.
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        page = browser.new_page(viewport=VIEW)
+        page.add_init_script("localStorage.vueNodesBannerDismissed = 'true'")
+        page.goto(comfyui.url)
+        loaded = "window.app?.extensionManager && window.app.rootGraph && document.querySelector('canvas')"
+        page.wait_for_function(loaded, timeout=LOAD_TIMEOUT_MS)
+        page.wait_for_function("window.app.rootGraph.nodes.length > 0", timeout=LOAD_TIMEOUT_MS)
+        try:
+            yield page
+        finally:
+            browser.close()
