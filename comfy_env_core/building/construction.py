@@ -16,6 +16,7 @@ from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.verification import verify
 from comfy_env_core.environments.atomic import remove_trash, remove_tree, write_atomically
+from comfy_env_core.environments.generations import drop_previous, put_back, set_aside
 from comfy_env_core.environments.inventory import discard_done
 from comfy_env_core.environments.locks import ProcessLock, build_lock
 from comfy_env_core.environments.meta import DamagedMeta, Meta, MetaPackage, write_meta
@@ -44,6 +45,8 @@ class Construction:
         report: Report,
         move: Callable[[EnvironmentState], None],
         attach_log: Callable[[InstallLog], None],
+        *,
+        rebuild: bool = False,
     ) -> None:
         self.plan = plan
         self.store = store
@@ -52,6 +55,7 @@ class Construction:
         self._report = report
         self._move = move
         self._attach_log = attach_log
+        self._rebuild = rebuild
 
     def run(self) -> None:
         """Returns when the environment is done, whoever built it; moving to DONE is the caller's, after the links.
@@ -64,9 +68,13 @@ class Construction:
             lock = build_lock(self.store, self.plan.environment_id)
         self._acquire(lock)
         try:
+            with _disk_errors("Putting the earlier environment back", self.workspace):
+                put_back(self.workspace)  # a rebuild was killed
             # Another process may have finished the same environment while we waited.
             if not is_sound(self.workspace):
                 self._build_logged()
+            elif self._rebuild:
+                self._rebuild_logged()
         finally:
             lock.release()
 
@@ -79,6 +87,19 @@ class Construction:
                 self._report.phase(Phase.WAITING, f"another process{by} builds this environment")
                 self._report.check()
                 acquired = lock.try_acquire(_POLL_S)
+
+    def _rebuild_logged(self) -> None:
+        """Builds anew; the environment that worked is back in its place if that fails."""
+        with _disk_errors("Setting the earlier environment aside", self.workspace):
+            set_aside(self.workspace)
+        try:
+            self._build_logged()
+        except BaseException:
+            with _disk_errors("Putting the earlier environment back", self.workspace):
+                put_back(self.workspace)
+            raise
+        with _disk_errors("Removing the earlier environment", self.workspace):
+            drop_previous(self.workspace)
 
     def _build_logged(self) -> None:
         """Builds under the lock, with the log around it."""

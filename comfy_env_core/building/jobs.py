@@ -41,11 +41,14 @@ __all__ = ["Builder", "Job", "JobReport", "JobSnapshot"]
 class Job:
     """One build. Made by `Builder.submit`; every method may be called from any thread."""
 
-    def __init__(self, plan: BuildPlan, builder: Builder, priority: int, previous: EnvironmentState) -> None:
+    def __init__(
+        self, plan: BuildPlan, builder: Builder, priority: int, previous: EnvironmentState, *, rebuild: bool
+    ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.plan = plan
         self.priority = priority
         self._builder = builder
+        self._rebuild = rebuild
         self._lock = threading.RLock()
         self._cancel = threading.Event()
         self._ended = threading.Event()
@@ -114,6 +117,7 @@ class Job:
             JobReport(self),
             self.move,
             self._attach_log,
+            rebuild=self._rebuild,
         )
         try:
             construction.run()
@@ -236,9 +240,13 @@ class Builder:
         self._latest: dict[str, Job] = {}
         self._is_closed = False
 
-    def submit(self, plan: BuildPlan, site_dirs: Sequence[Path] = (), priority: int = 0) -> Job:
+    def submit(
+        self, plan: BuildPlan, site_dirs: Sequence[Path] = (), priority: int = 0, *, rebuild: bool = False
+    ) -> Job:
         """The job that builds this plan: the one under way, or a new one. Higher priorities start first.
 
+        `rebuild` builds also what is done, for one that misbehaves: stop its workers first. If the new build fails, the
+        old environment is back in its place although the job has failed.
         An environment that is done already costs a link and no thread. Raises RuntimeError after `shutdown`.
         """
         with self._lock:
@@ -249,10 +257,11 @@ class Builder:
             latest = self._latest.get(plan.environment_id)
             if latest is not None and latest.add_sites(site_dirs):
                 return latest
-            job = Job(plan, self, priority, latest.snapshot().state if latest else EnvironmentState.MISSING)
+            previous = latest.snapshot().state if latest else EnvironmentState.MISSING
+            job = Job(plan, self, priority, previous, rebuild=rebuild)
             self._latest[plan.environment_id] = job
             job.add_sites(site_dirs)
-            if not self._finish_at_once(job):
+            if rebuild or not self._finish_at_once(job):
                 self._queue.append((-priority, next(self._order), job))
                 self._start_next()
             return job

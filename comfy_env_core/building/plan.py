@@ -93,8 +93,9 @@ def plan_build(
     """
     draft = Draft.of(spec, platform)
     draft.facts["platform"] = platform.name
-    python = spec.python or host.version
-    if spec.python is None:
+    asked = _asked_python(spec, draft)
+    python = asked or host.version
+    if asked is None:
         draft.facts["python"] = python
         draft.notes.append(f"python: the file names none, so ComfyUI's own version, {python}, is taken.")
     need = _host_need(spec, host_use, draft)
@@ -120,7 +121,7 @@ def plan_build(
         spec=spec,
         platform=platform,
         python=python,
-        python_pinned=spec.python is not None,
+        python_pinned=asked is not None,
         channels=_channels(draft.rest),
         conda=draft.conda,
         pypi=draft.pypi,
@@ -134,6 +135,12 @@ def plan_build(
         skipped=tuple(draft.skipped),
         passthrough={name: value for name, value in draft.rest.items() if name not in spec.unknown},
     )
+
+
+def _asked_python(spec: EnvSpec, draft: Draft) -> str | None:
+    """The Python that the file names, for this platform or for all."""
+    for_platform = draft.conda.pop("python", None)
+    return range_of(for_platform) if for_platform is not None else spec.python
 
 
 def _minor(version: str) -> tuple[int, int] | None:

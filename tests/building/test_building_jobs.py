@@ -412,3 +412,59 @@ def test_the_more_urgent_build_starts_first(store: Store, tmp_path: Path) -> Non
         job.wait(30)
     assert begun == [plans[0].environment_id, plans[2].environment_id, plans[1].environment_id]
     assert builder.shutdown()
+
+
+def test_a_rebuild_that_fails_leaves_the_environment_that_worked(store: Store, config: Path) -> None:
+    plan = make_plan(config)
+    workspace = store.workspace(plan.environment_id)
+    engine = FakeEngine()
+    with builder_for(store, engine) as builder:
+        builder.submit(plan).wait(30)
+        (workspace.prefix / "mark of the first").touch()
+        engine.failure = broken("the second")
+        assert builder.submit(plan, rebuild=True).wait(30).state is FAILED
+        assert workspace.is_done()
+        assert (workspace.prefix / "mark of the first").exists()
+        assert subprocess.run([workspace.python, "-c", "import alpha"], check=False).returncode == 0
+        assert builder.submit(plan).snapshot().state is DONE
+
+
+def test_a_rebuild_that_succeeds_replaces_the_environment_and_gives_the_room_back(
+    store: Store, config: Path
+) -> None:
+    plan = make_plan(config)
+    workspace = store.workspace(plan.environment_id)
+    engine = FakeEngine()
+    with builder_for(store, engine) as builder:
+        builder.submit(plan).wait(30)
+        (workspace.prefix / "mark of the first").touch()
+        assert builder.submit(plan, rebuild=True).wait(30).state is DONE
+    assert engine.builds == 2
+    assert not list(workspace.directory.rglob("mark of the first"))
+
+
+@pytest.mark.parametrize("stage", ["done left", "all left", "new one half built", "half put back"])
+def test_a_rebuild_killed_at_any_stage_is_undone_by_the_next_build(
+    store: Store, config: Path, stage: str
+) -> None:
+    plan = make_plan(config)
+    workspace = store.workspace(plan.environment_id)
+    previous = workspace.directory / "previous"
+    engine = FakeEngine()
+    with builder_for(store, engine) as builder:
+        builder.submit(plan).wait(30)
+        (workspace.prefix / "mark of the first").touch()
+        previous.mkdir()
+        workspace.done_path.rename(previous / ".done")
+        if stage != "done left":
+            workspace.meta_path.rename(previous / "meta.json")
+        if stage in ("all left", "new one half built"):
+            (workspace.directory / ".pixi").rename(previous / ".pixi")
+        if stage == "new one half built":
+            workspace.prefix.mkdir(parents=True)
+            (workspace.prefix / "half").touch()
+        assert builder.submit(plan).wait(30).state is DONE
+    assert engine.builds == 1
+    assert (workspace.prefix / "mark of the first").exists()
+    assert not (workspace.prefix / "half").exists()
+    assert not previous.exists()

@@ -297,3 +297,11 @@ def test_channels_are_conda_forge_unless_the_file_names_some() -> None:
     assert plan().channels == ("conda-forge",)
     text = '[workspace]\nchannels = ["conda-forge", { channel = "mine", priority = 5 }]'
     assert plan(text).channels == ("mine", "conda-forge")
+
+
+def test_a_python_for_one_platform_is_the_python_there() -> None:
+    text = 'python = "3.11"\n[target.linux-64.dependencies]\npython = "3.10.*"'
+    made = plan(text)
+    assert (made.python, made.python_pinned) == ("3.10.*", True)
+    assert "python" not in made.conda
+    assert plan(text, platform=MAC).python == "3.11"
