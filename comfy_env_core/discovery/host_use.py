@@ -133,11 +133,12 @@ class _Reading:
         needs_comfyui = found is Reach.COMFYUI or (
             found is Reach.MODULE and counts_module and not is_whole_module_lean(target)
         )
+        top = target.partition(".")[0]
         if needs_comfyui:
             self.needs_comfyui = True
-            self._show_once(path, line, text, target.partition(".")[0])
+            self._show_once(path, line, text, top)
         else:
-            self._show_once(path, line, f"{text} (has a stand-in)", f"{target} stand-in")
+            self._show_once(path, line, f"{text} (has a stand-in)", f"{top} stand-in")
 
     def _show_once(self, path: str, line: int, text: str, name: str) -> None:
         self.shown[name] += 1
