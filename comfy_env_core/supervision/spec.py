@@ -43,6 +43,7 @@ class WorkerSpec:
             "site_dir": str(self.site_dir),
             "comfyui": str(self.comfyui) if self.comfyui else None,
             "host_facts": dict(self.host_facts),
+            "pycache_dir": str(self.pycache_dir),
         }
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
@@ -52,7 +53,6 @@ class WorkerSpec:
             "PATH": path,
             "CONDA_PREFIX": str(self.prefix),
             "PYTHONNOUSERSITE": "1",
-            "PYTHONPYCACHEPREFIX": str(self.pycache_dir),
         }
         environment = clean_environment(base, activation)
         # What ComfyUI was told about the GPUs goes for its workers too; what the pack's file sets wins.

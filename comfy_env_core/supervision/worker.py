@@ -20,7 +20,15 @@ from comfy_env_core.supervision.output import OutputReader
 from comfy_env_core.supervision.services import HostServices, ServiceDesk
 from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.transports import Transport, open_transport
-from comfy_env_core.wire import Channel, Connection, PeerGone, PendingCall, receive_greeting, send_greeting
+from comfy_env_core.wire import (
+    Channel,
+    Connection,
+    PeerGone,
+    PendingCall,
+    WireError,
+    receive_greeting,
+    send_greeting,
+)
 
 BOOT = Path(__file__).resolve().parents[1] / "worker" / "boot.py"
 # How long a process that closed its connection may take to be gone, and its last output to arrive.
@@ -260,7 +268,7 @@ class Worker:
             child = self._spawn(transport)
             try:
                 sock = self._greet(transport, child, timeout_s)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, WireError) as error:
                 stop(child, grace_s=0.5)
                 raise self._start_error(self._describe_start_failure(error, child, timeout_s)) from error
             except BaseException:
@@ -316,7 +324,7 @@ class Worker:
         if isinstance(error, TimeoutError):
             return f"it did not answer within {timeout_s:g} s"
         if isinstance(error, (PeerGone, ConnectionError)):
-            code = child.poll()
+            code = child.wait(EXIT_GRACE_S)
             return f"it ended at once with exit code {code}" if code is not None else f"it hung up: {error}"
         return str(error)
 

@@ -8,10 +8,8 @@ first), `args` (list, or None if they are not plain), `text` (str of it), `attri
 
 from __future__ import annotations
 
-import ast
 import builtins
 import contextlib
-import traceback
 from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -147,9 +145,11 @@ def _plain_attributes(error: BaseException) -> dict[str, Any]:
 
 
 def _frames(trace: TracebackType | None, hide: str) -> list[list[Any]]:
-    summary: list[list[Any]] = [
-        [frame.f_code.co_filename, line, frame.f_code.co_name] for frame, line in traceback.walk_tb(trace)
-    ]
+    summary: list[list[Any]] = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        summary.append([code.co_filename, trace.tb_lineno, code.co_name])
+        trace = trace.tb_next
     while hide and len(summary) > 1 and summary[0][0].startswith(hide):
         del summary[0]
     if len(summary) > MAX_FRAMES:
@@ -168,6 +168,9 @@ def _rebuild_traceback(frames: Sequence[Sequence[Any]]) -> TracebackType | None:
 
 def _frame_at(filename: str, line: int, function: str) -> FrameType:
     """A frame that claims to stand at that place: a one-line program, moved there, that was left by an error."""
+    # Late: only the side that hears of an error needs it, and a worker starts faster without.
+    import ast  # noqa: PLC0415
+
     tree = ast.parse("raise error")
     for node in ast.walk(tree):
         if hasattr(node, "lineno"):

@@ -1,15 +1,17 @@
 """The first words on a connection, readable whatever protocol version the peer speaks.
 
-Each side sends `b"CEnv" | u16 protocol | u32 bytes | JSON object` and reads the same. Only then frames follow.
+Each side sends `b"CEnv" | u16 protocol | u32 bytes | msgpack map` and reads the same. Only then frames follow. This
+part never changes, so that two versions can at least tell each other who they are.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 from collections.abc import Mapping
 from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
 
 from comfy_env_core import __version__
 from comfy_env_core.wire.errors import PeerGone, ProtocolMismatch
@@ -21,8 +23,8 @@ MAX_GREETING_BYTES = 16 * 1024 * 1024
 
 
 def send_greeting(sock: socket.socket, facts: Mapping[str, Any], *, protocol: int = PROTOCOL_VERSION) -> None:
-    """Introduce ourselves with JSON-able facts; `version` is added. Raises OSError if the peer is gone."""
-    content = json.dumps({"version": __version__, **facts}).encode()
+    """Introduce ourselves with plain facts; `version` is added. Raises OSError if the peer is gone."""
+    content = msgpack.packb({"version": __version__, **facts})
     sock.sendall(GREETING.pack(MAGIC, protocol, len(content)) + content)
 
 
@@ -32,7 +34,7 @@ def receive_greeting(sock: socket.socket, peer: str) -> dict[str, Any]:
     if magic != MAGIC or size > MAX_GREETING_BYTES:
         raise ProtocolMismatch(f"{peer} is not a comfy-env process: it began with {magic!r}")
     content = _receive(sock, size, peer)
-    facts: dict[str, Any] = json.loads(content)
+    facts: dict[str, Any] = msgpack.unpackb(content)
     if protocol != PROTOCOL_VERSION:
         raise ProtocolMismatch(
             f"{peer} speaks protocol {protocol} (comfy-env manager {facts.get('version')}), this side speaks "

@@ -64,8 +64,8 @@ def reduce_value(value: Any) -> tuple[TypeCode, Any] | None:
 def plain_base(value: Any) -> Any:
     """The value without its subclass, for subclasses of scalar types; None if it is none.
 
-    A wildcard string, a flag integer or a list of file names is useful to the other side only as what it is equal to; a handle
-    in its place would not be.
+    A wildcard string, a flag integer or a list of file names is useful to the other side only as what it is
+    equal to; a handle in its place would not be.
     """
     if isinstance(value, FolderList):
         return list(value)

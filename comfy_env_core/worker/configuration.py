@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """The site this worker serves.
+class Configuration(NamedTuple):
+    """The site this worker serves. (A named tuple: dataclasses would import inspect at every start.)
 
     `module_name` is what ComfyUI calls the pack root in `sys.modules`. `comfyui` is ComfyUI's source folder, or
     None in a lean environment. `host_facts` is JSON: `cli_args` (name -> value of comfy.cli_args.args) and
-    `folder_paths` (name -> value of its constants), both optional.
+    `folder_paths` (name -> value of its constants), both optional. `pycache_dir` takes the bytecode of the pack.
     """
 
     pack_name: str
@@ -23,6 +21,7 @@ class Configuration:
     site_dir: Path
     comfyui: Path | None
     host_facts: Mapping[str, Any]
+    pycache_dir: Path
 
     @staticmethod
     def from_greeting(facts: Mapping[str, Any]) -> Configuration:
@@ -34,6 +33,7 @@ class Configuration:
             site_dir=Path(facts["site_dir"]),
             comfyui=Path(facts["comfyui"]) if facts["comfyui"] else None,
             host_facts=facts["host_facts"],
+            pycache_dir=Path(facts["pycache_dir"]),
         )
 
     @property

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import inspect
-import platform
+import sys
 import traceback
 from collections.abc import Iterator
 from types import ModuleType
@@ -37,7 +37,7 @@ def describe_module(module: ModuleType, classes: NodeClasses) -> dict[str, Any]:
         if not (name.startswith("__") and name.endswith("__")) and not isinstance(value, ModuleType)
     }
     return {
-        "python": platform.python_version(),
+        "python": ".".join(map(str, sys.version_info[:3])),
         "module": module.__name__,
         "classes": [_describe_class(kind, classes) for kind in described],
         "exports": exports,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from comfy_env_core.worker.bytecode import PackFolders
 from comfy_env_core.worker.configuration import Configuration
 
 
@@ -29,12 +30,14 @@ class SiteLoader:
             folders.append(folders[-1] / part)
             names.append(f"{names[-1]}.{part.replace('.', '_x_')}")
         self.site_module = names[-1]
-        self._own = _Packages(dict(zip(names[:-1], folders[:-1])), {names[-1]: folders[-1]})
+        self._folders = PackFolders(str(configuration.pack_dir), str(configuration.pycache_dir))
+        self._own = _Packages(self._folders, dict(zip(names[:-1], folders[:-1])), {names[-1]: folders[-1]})
         bare = {configuration.site_dir.name: configuration.site_dir} if configuration.site_parts else {}
-        self._bare = _Packages({}, bare)
+        self._bare = _Packages(self._folders, {}, bare)
 
     def install(self) -> None:
         """Put the hooks in place, and ComfyUI's source behind everything else."""
+        self._folders.install()
         sys.meta_path.insert(0, self._own)
         # Behind all others: a site folder called "nodes" must not hide ComfyUI's module of that name.
         sys.meta_path.append(self._bare)
@@ -53,14 +56,28 @@ class SiteLoader:
             sys.meta_path.remove(self._bare)
             sys.meta_path.insert(0, self._bare)
         if path is not None and self._own.find_spec(name) is None:
-            return _load_file(name, path)
+            return self._load_file(name, path)
         return importlib.import_module(name)
+
+    def _load_file(self, name: str, path: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, path, loader=self._folders.loader(name, path))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path!r} cannot be imported as {name!r}: it is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+        return module
 
 
 class _Packages:
     """A meta path finder for packages at known places; `empty` ones are not executed."""
 
-    def __init__(self, empty: dict[str, Path], executed: dict[str, Path]) -> None:
+    def __init__(self, folders: PackFolders, empty: dict[str, Path], executed: dict[str, Path]) -> None:
+        self._folders = folders
         self._empty = empty
         self._executed = executed
 
@@ -74,8 +91,12 @@ class _Packages:
         """Called by the import system."""
         folder = self._executed.get(fullname)
         if folder is not None and (folder / "__init__.py").is_file():
+            source = str(folder / "__init__.py")
             return importlib.util.spec_from_file_location(
-                fullname, folder / "__init__.py", submodule_search_locations=[str(folder)]
+                fullname,
+                source,
+                loader=self._folders.loader(fullname, source),
+                submodule_search_locations=[str(folder)],
             )
         folder = folder or self._empty.get(fullname)
         if folder is None:
@@ -93,17 +114,3 @@ class _EmptyLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing to execute."""
-
-
-def _load_file(name: str, path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path!r} cannot be imported as {name!r}: it is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    return module

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import platform
 import signal
 import socket
 import sys
@@ -53,7 +52,7 @@ def prepare_streams() -> None:
 
 def greet(sock: socket.socket) -> Configuration:
     """Exchange greetings; a host of another version is told ours before we leave."""
-    ours = {"python": platform.python_version(), "pid": os.getpid(), "prefix": sys.prefix}
+    ours = {"python": ".".join(map(str, sys.version_info[:3])), "pid": os.getpid(), "prefix": sys.prefix}
     try:
         facts = receive_greeting(sock, "ComfyUI")
     except ProtocolMismatch:
