@@ -54,6 +54,10 @@ class Draft:
         wanted = normalised_name(name)
         return next((key for key in self.pypi if normalised_name(key) == wanted), None)
 
+    def fact_lines(self) -> tuple[str, ...]:
+        """The facts as they go into the id: sorted "name=value" lines."""
+        return tuple(sorted(f"{name}={value}" for name, value in self.facts.items()))
+
     def add_pypi(self, name: str, requirement: Requirement, reason: str) -> None:
         self.pypi[name] = requirement
         self.reasons[f"pypi-dependencies.{name}"] = reason

@@ -7,15 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from comfy_env_core.building.cuda import Cuda, wheels_index
+from comfy_env_core.building.cuda_packages import add_cuda_packages, pin_torch_family
 from comfy_env_core.building.draft import Draft
-from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.host_packages import add_host_packages, add_msgpack
 from comfy_env_core.building.host_python import HostPython
-from comfy_env_core.building.indexes import TORCH_FAMILY, merged_pypi_options, torch_index
+from comfy_env_core.building.indexes import merged_pypi_options, torch_index
 from comfy_env_core.building.manifest import manifest_text
 from comfy_env_core.building.platform import Platform
-from comfy_env_core.building.requirements import exact_version, is_any, normalised_name, range_of, with_fields
+from comfy_env_core.building.requirements import normalised_name, range_of
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import EnvSpec, HostNeed, Requirement
 from comfy_env_core.discovery import HostUse
@@ -93,11 +92,7 @@ def plan_build(
     """
     draft = Draft.of(spec, platform)
     draft.facts["platform"] = platform.name
-    asked = _asked_python(spec, draft)
-    python = asked or host.version
-    if asked is None:
-        draft.facts["python"] = python
-        draft.notes.append(f"python: the file names none, so ComfyUI's own version, {python}, is taken.")
+    python, is_pinned = _choose_python(spec, draft, host)
     need = _host_need(spec, host_use, draft)
     draft.facts["host_need"] = need.value
     add_msgpack(draft, _minor(python))
@@ -111,17 +106,17 @@ def plan_build(
         torch_packages=host_use.torch_packages,
     )
     of_file = _file_pypi_options(draft.rest)
-    cuda_matters = _add_cuda_packages(draft, spec, host, settings) or bool(draft.conda)
-    cuda_matters |= _pin_torch_family(draft, torch_index(of_file, platform, host, settings))
+    cuda_matters = add_cuda_packages(draft, spec, host, settings) or bool(draft.conda)
+    cuda_matters |= pin_torch_family(draft, torch_index(of_file, platform, host, settings))
     if cuda_matters:
         draft.facts["cuda"] = host.cuda.tag if host.cuda else "none"
-    facts = tuple(sorted(f"{name}={value}" for name, value in draft.facts.items()))
+    facts = draft.fact_lines()
     return BuildPlan(
         environment_id=environment_id(spec.source, facts),
         spec=spec,
         platform=platform,
         python=python,
-        python_pinned=asked is not None,
+        python_pinned=is_pinned,
         channels=_channels(draft.rest),
         conda=draft.conda,
         pypi=draft.pypi,
@@ -137,10 +132,15 @@ def plan_build(
     )
 
 
-def _asked_python(spec: EnvSpec, draft: Draft) -> str | None:
-    """The Python that the file names, for this platform or for all."""
+def _choose_python(spec: EnvSpec, draft: Draft, host: HostPython) -> tuple[str, bool]:
+    """(version or range, whether the file names it, for this platform or for all)."""
     for_platform = draft.conda.pop("python", None)
-    return range_of(for_platform) if for_platform is not None else spec.python
+    asked = range_of(for_platform) if for_platform is not None else spec.python
+    if asked is not None:
+        return asked, True
+    draft.facts["python"] = host.version
+    draft.notes.append(f"python: the file names none, so ComfyUI's own version, {host.version}, is taken.")
+    return host.version, False
 
 
 def _minor(version: str) -> tuple[int, int] | None:
@@ -166,88 +166,6 @@ def _host_need(spec: EnvSpec, host_use: HostUse, draft: Draft) -> HostNeed:
         what = "torch" if need is HostNeed.TORCH else "ComfyUI's own modules"
         draft.notes.append(f"The source imports {what} ({evidence}), so their packages are added.")
     return need
-
-
-def _add_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython, settings: UserSettings) -> bool:
-    """Adds what stands under `[cuda]`, each from the index for this CUDA and torch; True when the file has any."""
-    wanted = []
-    for name in spec.cuda_packages:
-        if normalised_name(name) in TORCH_FAMILY:
-            # Older files list them here; they exist for every machine, in the official index.
-            if not draft.asks_for(name):
-                draft.add_pypi(name, "*", "under [cuda]; from torch's own index")
-        elif (key := draft.pypi_key(name)) is None:
-            wanted.append(name)
-        else:
-            draft.notes.append(f"{key}: under [cuda] and [pypi-dependencies]; the latter is taken.")
-    if wanted and host.cuda is None:
-        draft.skipped.extend(wanted)
-        draft.notes.append(
-            f"Left out, since no NVIDIA GPU was found: {', '.join(wanted)}. Nodes that need them will fail; "
-            "set COMFY_ENV_CUDA_VERSION (for instance 12.8) to install them all the same."
-        )
-    elif wanted and host.cuda is not None:
-        _add_from_wheels_index(draft, wanted, spec, host, host.cuda, settings)
-    return bool(spec.cuda_packages)
-
-
-def _add_from_wheels_index(
-    draft: Draft, names: Sequence[str], spec: EnvSpec, host: HostPython, cuda: Cuda, settings: UserSettings
-) -> None:
-    torch = _torch_for_cuda_packages(draft, spec, host)
-    index = wheels_index(settings.environ, cuda.tag, torch)
-    reason = f"under [cuda]; from the index for CUDA {cuda.version} and torch {torch}"
-    for name in names:
-        draft.add_pypi(name, {"version": "*", "index": index}, reason)
-
-
-def _torch_for_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython) -> str:
-    """The one torch version that `[cuda]` packages are chosen for; makes sure that the environment gets it."""
-    key = draft.pypi_key("torch")
-    exact = exact_version(draft.pypi[key]) if key else None
-    if exact:
-        return exact
-    if host.torch_release is None:
-        raise BuildError(
-            BuildCause.CONFIG,
-            f"{str(spec.path)!r} lists packages under [cuda] ({', '.join(spec.cuda_packages)}), which are built for one "
-            "torch version, but ComfyUI's Python has no torch to follow and the file names no exact one.",
-            'Add torch with its version to the file: [pypi-dependencies] torch = "==2.8.0".',
-        )
-    if key is None:
-        draft.add_pypi("torch", f"=={host.torch_release}", "ComfyUI's version; packages under [cuda] need it")
-        draft.facts["host.torch"] = f"=={host.torch_release}"
-    elif (asked := range_of(draft.pypi[key])) is not None:
-        exactly = f"=={host.torch_release}" if is_any(draft.pypi[key]) else f"{asked},=={host.torch_release}"
-        table = draft.pypi[key]
-        changed = exactly if isinstance(table, str) else {**table, "version": exactly}
-        draft.change_pypi(
-            key, changed, "ComfyUI's version of what the file allows; packages under [cuda] need one"
-        )
-        draft.facts["host.torch"] = f"=={host.torch_release}"
-    return host.torch_release
-
-
-def _pin_torch_family(draft: Draft, source: tuple[str | None, str]) -> bool:
-    """Gives torch, torchvision and torchaudio the index that holds their right build; True when there are any.
-
-    A line of the file that names a place or an index of its own is left alone.
-    """
-    index, why = source
-    members = [key for name in TORCH_FAMILY if (key := draft.pypi_key(name)) is not None]
-    for key in members:
-        requirement = draft.pypi[key]
-        if index is None or range_of(requirement) is None:
-            continue
-        if isinstance(requirement, Mapping) and "index" in requirement:
-            continue
-        before = draft.reasons.get(f"pypi-dependencies.{key}")
-        draft.add_pypi(
-            key, with_fields(requirement, index=index), f"{before}; {why}" if before else f"index: {why}"
-        )
-    if members:
-        draft.notes.append(f"{', '.join(members)}: {why}.")
-    return bool(members)
 
 
 def _project_table(rest: Mapping[str, Any]) -> Mapping[str, Any]:
