@@ -323,7 +323,7 @@ def test_a_second_site_with_the_same_plan_only_gets_a_link(
         before = store.workspace(plan.environment_id).done_path.stat().st_mtime_ns
         started = time.monotonic()
         assert builder.submit(plan, [site]).snapshot().state is DONE
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 1
     assert engine.builds == 1
     assert store.workspace(plan.environment_id).done_path.stat().st_mtime_ns == before
     assert [path.name for path in site.iterdir()] == [f"_env_{plan.environment_id}"]
