@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from comfy_env_core.building.engines import choose_engine
+from comfy_env_core.building.engines.choosing import EngineChooser
 from comfy_env_core.building.jobs import Builder
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.discovery import Scan
@@ -33,7 +33,7 @@ def assemble(
     parts = ManagerParts(
         store=store,
         planner=Planner(comfyui_source, settings, environ),
-        builder=Builder(store, lambda report: choose_engine(store, settings, report)),
+        make_builder=lambda tell: Builder(store, EngineChooser(store, settings).choose, [tell]),
         pool=WorkerPool(services),
         comfyui_source=comfyui_source,
         module_name=root_module_name,

@@ -23,7 +23,7 @@ from comfy_env_core.sites.failure import SiteFailure, SiteNotReady, failure_of
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
 from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
-from comfy_env_core.supervision import PendingCall, WorkerPool, WorkerSpec
+from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
 
 log = logging.getLogger("comfy-env")
 
@@ -51,11 +51,15 @@ class ManagerListener(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ManagerParts:
-    """What a manager works with. `module_name` gives the name under which ComfyUI imports a pack's root."""
+    """What a manager works with.
+
+    - `make_builder`: makes the builder that tells its jobs to the function it is given.
+    - `module_name`: the name under which ComfyUI imports a pack's root.
+    """
 
     store: Store
     planner: Planner
-    builder: Builder
+    make_builder: Callable[[Callable[[JobSnapshot], None]], Builder]
     pool: WorkerPool
     comfyui_source: Path | None
     module_name: Callable[[Path], str]
@@ -64,7 +68,7 @@ class ManagerParts:
 
 
 class Manager:
-    """One per process. Owns the builder and the worker pool it was given: `shutdown` ends them."""
+    """One per process. Owns its builder and its worker pool: `shutdown` ends them."""
 
     def __init__(self, parts: ManagerParts, scan: Scan, mode: BuildMode = BuildMode.BACKGROUND) -> None:
         self.scan = scan
@@ -76,7 +80,7 @@ class Manager:
         self._workers_allowed = threading.Event()
         self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
-        parts.builder.add_listener(self._tell_job)
+        self._builder = parts.make_builder(self._tell_job)
 
     # --- the outside asks -------------------------------------------------------------------------------------------
 
@@ -95,13 +99,13 @@ class Manager:
         """Workers may be started from now on: ComfyUI has chosen its devices and begun to load packs."""
         self._workers_allowed.set()
 
-    def run(self, runtime: SiteRuntime, request: Mapping[str, Any]) -> PendingCall:
+    def run(self, runtime: SiteRuntime, request: Mapping[str, Any]) -> WorkerCall:
         """Sends a node call to the site's worker, starting it if need be. Raises SiteNotReady or WorkerStartError."""
         return self._parts.pool.get(self._worker_spec(runtime)).call("run", [request])
 
     def forget(self, runtime: SiteRuntime, instance: str) -> None:
         """Tells a running worker that the host dropped a node instance."""
-        worker = self._parts.pool.running(runtime.id)
+        worker = self._parts.pool.find(runtime.id)
         if worker is not None:
             worker.notify("forget", [[instance]])
 
@@ -120,14 +124,14 @@ class Manager:
             "store": str(self._parts.store.root),
             "build_mode": self.mode.value,
             "sites": [runtime.status().as_json() for runtime in self.sites.values()],
-            "jobs": [job.as_json() for job in self._parts.builder.jobs()],
-            "workers": [worker.as_json() for worker in self._parts.pool.workers()],
+            "jobs": [job.snapshot().as_json() for job in self._builder.jobs()],
+            "workers": [_worker_json(worker) for worker in self._parts.pool.workers()],
             "skipped": [dataclasses.asdict(skipped) for skipped in self.scan.skipped],
         }
 
     def shutdown(self) -> None:
         """Cancels builds, stops workers, ends threads. Safe to call twice."""
-        self._parts.builder.shutdown()
+        self._builder.shutdown()
         self._workers_allowed.set()
         self._parts.pool.stop_all()
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -193,7 +197,9 @@ class Manager:
             plan = self._parts.planner.plan(site, self.scan.nested(site))
             runtime.workspace = self._parts.store.workspace(plan.environment_id)
             runtime.host_need = plan.host_need
-            self._parts.builder.submit(plan, [site.directory]).result()
+            error = self._builder.submit(plan, [site.directory]).wait().error
+            if error is not None:
+                raise error
         self._move(runtime, SiteState.DESCRIBING)
 
     def _describe(self, runtime: SiteRuntime) -> None:
@@ -204,7 +210,7 @@ class Manager:
         runtime.source = source_fingerprint(runtime.site, self.scan.nested(runtime.site))
         worker = self._parts.pool.get(self._worker_spec(runtime, workspace))
         descriptions = {
-            module: worker.call("describe", [module]).result(timeout_s=self._parts.import_timeout_s)
+            module: worker.call("describe", [module], timeout_s=self._parts.import_timeout_s).result()
             for module in runtime.modules_to_describe()
         }
         record = SiteRecord(
@@ -286,3 +292,16 @@ class Manager:
     def _tell_job(self, job: JobSnapshot) -> None:
         for listener in self._listeners:
             listener.on_job(job)
+
+
+def _worker_json(worker: Worker) -> dict[str, Any]:
+    statistics = worker.statistics
+    return {
+        "site": worker.spec.site_id,
+        "pid": statistics.pid,
+        "state": statistics.state.value,
+        "calls": statistics.calls,
+        "open_calls": statistics.open_calls,
+        "python": statistics.python_version,
+        "log_path": str(worker.spec.log_path),
+    }

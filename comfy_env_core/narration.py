@@ -40,9 +40,10 @@ class Narrator:
     def on_site(self, site: SiteStatus) -> None:
         key = (site.state, site.failure)
         with self._lock:
-            if self._sites.get(site.id) == key:
-                return
+            previous = self._sites.get(site.id)
             self._sites[site.id] = key
+        if previous == key or (previous is None and site.state is SiteState.READY):
+            return  # ready from the start: a hundred such packs are one line of the summary
         if site.state is SiteState.READY:
             nodes = f"{len(site.nodes)} node{'s' if len(site.nodes) != 1 else ''}"
             self._log.info("%s: ready, %s (environment %s)", site.id, nodes, site.environment_id)

@@ -25,7 +25,7 @@ _PACK_ROOT = Path(__file__).absolute().parents[2]
 class NoHost:
     """`HostServices` where no ComfyUI runs: describing nodes must not need them."""
 
-    def progress(self, value: float, total: float, preview: Any, node_id: str | None, prompt_id: str | None) -> None:
+    def progress(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
         pass
 
     def send_sync(self, event: str, data: Any, sid: str | None) -> None:

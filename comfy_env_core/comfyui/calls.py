@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +12,7 @@ from comfy_execution.utils import get_executing_context
 
 from comfy_env_core.comfyui.outputs import to_host_values
 from comfy_env_core.comfyui.proxies import NodeCall
-from comfy_env_core.supervision import PendingCall
-
-log = logging.getLogger("comfy-env")
+from comfy_env_core.supervision import WorkerCall
 
 #: How often a waiting call looks for ComfyUI's interrupt. It is a plain flag: there is nothing to wait on.
 INTERRUPT_POLL_S = 0.05
@@ -22,7 +20,7 @@ INTERRUPT_POLL_S = 0.05
 #: Of a class that the worker's and the host's ComfyUI both call so; workers of lean environments have a stand-in.
 _INTERRUPT_CLASS = ("comfy.model_management", "InterruptProcessingException")
 
-RunInWorker = Callable[[Mapping[str, Any]], PendingCall]
+RunInWorker = Callable[[Mapping[str, Any]], WorkerCall]
 
 
 class SiteCaller:
@@ -35,41 +33,28 @@ class SiteCaller:
     def call(self, call: NodeCall) -> Any:
         pending = self._start(call)
         is_cancelled = False
-        while True:
-            try:
-                return self._finish(call, pending.result(timeout_s=INTERRUPT_POLL_S))
-            except TimeoutError:
-                if pending.done():
-                    raise  # the node's own TimeoutError, not ours
-                is_cancelled = _pass_on_interrupt(pending, is_cancelled)
-            except Exception as error:
-                _raise_as_host_interrupt(error)
-                raise
+        while not pending.wait(INTERRUPT_POLL_S):
+            is_cancelled = _pass_on_interrupt(pending, is_cancelled)
+        return self._answer(call, pending)
 
     async def call_async(self, call: NodeCall) -> Any:
         # Making the request may start a worker, which takes a second: not on the event loop.
         loop = asyncio.get_running_loop()
-        context = get_executing_context()
-        pending = await loop.run_in_executor(None, self._start, call, context)
+        pending = await loop.run_in_executor(None, self._start, call, get_executing_context())
         finished = asyncio.Event()
         pending.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
         is_cancelled = False
         try:
-            while not finished.is_set():
-                try:
+            while not pending.done():
+                with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(finished.wait(), INTERRUPT_POLL_S)
-                except asyncio.TimeoutError:
-                    is_cancelled = _pass_on_interrupt(pending, is_cancelled)
+                is_cancelled = _pass_on_interrupt(pending, is_cancelled)
         except asyncio.CancelledError:
             pending.cancel()
             raise
-        try:
-            return self._finish(call, pending.result(timeout_s=0))
-        except Exception as error:
-            _raise_as_host_interrupt(error)
-            raise
+        return self._answer(call, pending)
 
-    def _start(self, call: NodeCall, context: Any = None) -> PendingCall:
+    def _start(self, call: NodeCall, context: Any = None) -> WorkerCall:
         context = context or get_executing_context()
         return self._run(
             {
@@ -86,11 +71,16 @@ class SiteCaller:
             }
         )
 
-    def _finish(self, call: NodeCall, result: Any) -> Any:
+    def _answer(self, call: NodeCall, pending: WorkerCall) -> Any:
+        try:
+            result = pending.result()
+        except Exception as error:
+            _raise_as_host_interrupt(error)
+            raise
         return result if self._has_torch() else to_host_values(result, call.return_types)
 
 
-def _pass_on_interrupt(pending: PendingCall, is_cancelled: bool) -> bool:
+def _pass_on_interrupt(pending: WorkerCall, is_cancelled: bool) -> bool:
     """Cancels the call once when the user pressed stop; returns whether it is cancelled now.
 
     The flag stays set until the worker answers: other nodes that run at the same time have to see it as well.

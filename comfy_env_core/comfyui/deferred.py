@@ -11,6 +11,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import folder_paths
+
 from comfy_env_core.comfyui.proxies import NodeCall
 from comfy_env_core.sites.runtime import SiteRuntime
 
@@ -42,6 +44,9 @@ class DeferredCaller:
     async def call_async(self, call: NodeCall) -> Any:
         return await self._caller.call_async(call)
 
+    def file_names(self, folder: str) -> list[str] | None:
+        return folder_paths.get_filename_list(folder) if folder in folder_paths.folder_names_and_paths else None
+
     def forget(self, instance: str) -> None:
         self._manager.forget(self._site, instance)
 
@@ -55,8 +60,8 @@ class DeferredServices:
 
         return ComfyUIServices()
 
-    def progress(self, value: float, total: float, preview: Any, node_id: str | None, prompt_id: str | None) -> None:
-        self._services.progress(value, total, preview, node_id, prompt_id)
+    def progress(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
+        self._services.progress(value, total, preview, node_id)
 
     def send_sync(self, event: str, data: Any, sid: str | None) -> None:
         self._services.send_sync(event, data, sid)

@@ -51,7 +51,8 @@ class Injector:
         for name in changed:
             # ComfyUI remembers for ever, by the node's name, whether a class wants its id.
             caching.NODE_CLASS_CONTAINS_UNIQUE_ID.pop(name, None)
-        self._announce(pack_path.name, changed)
+        if changed:
+            self._announce(pack_path.name, changed)
 
 
 def unregister_unready() -> None:

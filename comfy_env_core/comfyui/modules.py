@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,20 +18,12 @@ from comfy_env_core.wire.snapshot import thaw
 
 log = logging.getLogger("comfy-env")
 
-#: Module-level names with a meaning to ComfyUI that can be read from the source while there is no environment yet.
-#: `WEB_DIRECTORY` must be known at boot: ComfyUI's static routes cannot be added later.
-_CONSTANTS_BY_SOURCE = ("WEB_DIRECTORY",)
-
-
 class NotReady:
     """Stands for a class whose module has no environment yet, so that `from .isolated import Node` does not fail.
 
     ComfyUI must not show it: `unregister_unready` takes it out again once the pack is loaded, and the page shows the
     node as missing until the real one comes.
     """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
 
 
 def fill(module: ModuleType, description: Mapping[str, Any], factory: ProxyFactory) -> None:
@@ -50,22 +42,59 @@ def fill(module: ModuleType, description: Mapping[str, Any], factory: ProxyFacto
 def fill_unready(module: ModuleType, source: Path | None) -> None:
     """Gives `module` what a pack needs to get through its own import while the environment is being built.
 
-    Mappings are empty, constants that ComfyUI needs at boot are read from the source, and a class that the pack asks
-    for by name is a `NotReady` stub.
+    What the source defines is told by reading it: mappings are empty, plain constants have their value (ComfyUI must
+    know WEB_DIRECTORY at boot: its static routes cannot be added later), and classes are `NotReady` stubs.
     """
-    for name, value in _literal_constants(source).items():
-        setattr(module, name, value)
-    module.NODE_CLASS_MAPPINGS = {}  # type: ignore[attr-defined]
-    module.NODE_DISPLAY_NAME_MAPPINGS = {}  # type: ignore[attr-defined]
+    module.__dict__.update({"NODE_CLASS_MAPPINGS": {}, "NODE_DISPLAY_NAME_MAPPINGS": {}})
+    has_star_import = False
+    for name, value in _top_level_names(source):
+        if name == "*":
+            has_star_import = True
+            continue
+        placeholder = _placeholder(module, name, value)
+        if placeholder is not None:
+            setattr(module, name, placeholder)
+    if has_star_import:
 
-    def stub_for(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        value: Any = {} if name.endswith("MAPPINGS") else type(name, (NotReady,), {"__module__": module.__name__})
-        setattr(module, name, value)
-        return value
+        def guess(name: str) -> Any:
+            placeholder = _placeholder(module, name, None)
+            if placeholder is None:
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            setattr(module, name, placeholder)
+            return placeholder
 
-    module.__getattr__ = stub_for  # type: ignore[method-assign]
+        module.__getattr__ = guess  # type: ignore[method-assign]
+
+
+def _placeholder(module: ModuleType, name: str, value: ast.expr | None) -> Any:
+    """What stands for a name of the source; `value` is what is assigned to it there, None for classes and imports."""
+    if isinstance(value, ast.Constant):
+        return value.value
+    if isinstance(value, ast.Dict) or name.endswith("MAPPINGS"):
+        return {}
+    if isinstance(value, ast.List):
+        return []
+    if value is None and name[:1].isupper() and not name.isupper():
+        return type(name, (NotReady,), {"__module__": module.__name__})
+    return None
+
+
+def _top_level_names(source: Path | None) -> Iterable[tuple[str, ast.expr | None]]:
+    """(name, assigned expression or None) of each assignment, class and import; ("*", None) for a star import."""
+    if source is None:
+        return
+    try:
+        tree = ast.parse(source.read_bytes(), str(source))
+    except (SyntaxError, ValueError, OSError) as error:
+        log.warning("Cannot tell what %s defines: %s", source, error)
+        return
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            yield from ((target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name))
+        elif isinstance(statement, ast.ClassDef):
+            yield statement.name, None
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name, None) for alias in statement.names)
 
 
 def _explain_the_rest(module: ModuleType, description: Mapping[str, Any]) -> None:
@@ -81,20 +110,3 @@ def _explain_the_rest(module: ModuleType, description: Mapping[str, Any]) -> Non
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
     module.__getattr__ = explain  # type: ignore[method-assign]
-
-
-def _literal_constants(source: Path | None) -> dict[str, Any]:
-    if source is None or not source.is_file():
-        return {}
-    try:
-        tree = ast.parse(source.read_bytes(), str(source))
-    except (SyntaxError, ValueError, OSError) as error:
-        log.warning("Cannot read constants from %s: %s", source, error)
-        return {}
-    found = {}
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
-            for target in statement.targets:
-                if isinstance(target, ast.Name) and target.id in _CONSTANTS_BY_SOURCE:
-                    found[target.id] = statement.value.value
-    return found

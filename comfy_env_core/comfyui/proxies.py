@@ -7,6 +7,7 @@ process; what it calls goes to the worker. One class of the worker has one proxy
 from __future__ import annotations
 
 import inspect
+import json
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,9 @@ class NodeCaller(Protocol):
 
     async def call_async(self, call: NodeCall) -> Any:
         """The same without blocking the running event loop."""
+
+    def file_names(self, folder: str) -> list[str] | None:
+        """Today's files of one of ComfyUI's model folders; None when it has no such folder."""
 
     def forget(self, instance: str) -> None:
         """The host dropped this node instance. Never raises and never starts a worker."""
@@ -86,11 +90,8 @@ def _make_proxy(key: ClassKey, entry: Mapping[str, Any], caller: NodeCaller) -> 
         "__qualname__": qualname,
         "__init__": _make_init(caller),
     }
-    input_types = entry["input_types"]
-    if input_types is not None:
-        namespace["INPUT_TYPES"] = _make_input_types(thaw(input_types))
-    elif entry.get("input_types_error"):
-        namespace["INPUT_TYPES"] = _make_input_types({"required": {}})
+    if entry["input_types"] is not None or entry["input_types_error"]:
+        namespace["INPUT_TYPES"] = _make_input_types(entry["input_types"] or {"required": {}}, caller)
     return_types = attributes.get("RETURN_TYPES", ())
     for name, function in entry["functions"].items():
         namespace[name] = _make_function(key, name, function, caller, return_types)
@@ -106,9 +107,13 @@ def _make_init(caller: NodeCaller) -> Callable[..., None]:
     return __init__
 
 
-def _make_input_types(snapshot: Any) -> classmethod[Any, Any, Any]:
+def _make_input_types(frozen: Any, caller: NodeCaller) -> classmethod[Any, Any, Any]:
+    """Answers from the snapshot, at once; lists of model files are those of today, from the host's own folders."""
+    snapshot = thaw(frozen)
+    lists_files = '"$folder"' in json.dumps(frozen)
+
     def INPUT_TYPES(cls: type) -> Any:
-        return _fresh(snapshot)
+        return thaw(frozen, caller.file_names) if lists_files else _fresh(snapshot)
 
     return classmethod(INPUT_TYPES)
 

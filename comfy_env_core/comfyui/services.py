@@ -5,12 +5,15 @@ Every method is called from a thread of a worker's connection, never from the th
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import comfy.model_management
 import comfy.utils
 import folder_paths
+from PIL import Image
 from server import PromptServer
 
 log = logging.getLogger("comfy-env")
@@ -19,13 +22,16 @@ log = logging.getLogger("comfy-env")
 class ComfyUIServices:
     """`comfy_env_core.supervision.HostServices` over the running ComfyUI."""
 
-    def progress(self, value: float, total: float, preview: Any, node_id: str | None, prompt_id: str | None) -> None:
-        """Goes through ComfyUI's own hook, which keeps the registry and tells the page. No hook: no server yet."""
+    def progress(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
+        """Goes through ComfyUI's own hook, which keeps the registry and tells the page. No hook: no server yet.
+
+        `preview`: None or (format, encoded picture, longest side), which ComfyUI wants with a Pillow image inside.
+        """
         hook = comfy.utils.PROGRESS_BAR_HOOK
         if hook is None:
             return
         try:
-            hook(value, total, preview, prompt_id=prompt_id, node_id=node_id)
+            hook(value, total, _decode_preview(preview), node_id=node_id)
         except comfy.model_management.InterruptProcessingException:
             # The hook took the interrupt flag back to raise it here; the waiting call has to find it.
             comfy.model_management.interrupt_current_processing(True)
@@ -38,12 +44,32 @@ class ComfyUIServices:
         server.send_sync(event, data, sid)
 
     def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Calls a public function of `folder_paths`, or reads a public constant when `function` names one."""
-        if function.startswith("_"):
-            raise AttributeError(f"folder_paths.{function} is private and not available to workers.")
-        member = getattr(folder_paths, function)
-        if callable(member):
-            if getattr(member, "__module__", None) != folder_paths.__name__:
-                raise AttributeError(f"folder_paths.{function} is no function of folder_paths.")
-            return member(*args, **kwargs)
-        return member
+        """Calls a public function of ComfyUI's `folder_paths`; the two special names are those of `HostServices`."""
+        if function == "__getattr__":
+            return _read_member(args[0])
+        if function == "folder_names_and_paths.__setitem__":
+            name, (paths, extensions) = args
+            folder_paths.folder_names_and_paths[name] = (list(paths), set(extensions))
+            return None
+        if "function" not in _read_member(function):
+            raise AttributeError(f"folder_paths.{function} is no function.")
+        return getattr(folder_paths, function)(*args, **kwargs)
+
+
+def _read_member(name: str) -> dict[str, Any]:
+    """A public constant by value, or the word that it is a function. Raises AttributeError for anything else."""
+    if name.startswith("_"):
+        raise AttributeError(f"folder_paths.{name} is private and not available to workers.")
+    member = getattr(folder_paths, name)
+    if callable(member):
+        if getattr(member, "__module__", None) != folder_paths.__name__:
+            raise AttributeError(f"folder_paths.{name} is no function of folder_paths.")
+        return {"function": True}
+    return {"value": member}
+
+
+def _decode_preview(preview: Any) -> Any:
+    if preview is None:
+        return None
+    kind, content, size = preview
+    return (kind, Image.open(io.BytesIO(content)), size)

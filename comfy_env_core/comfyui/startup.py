@@ -10,6 +10,7 @@ from comfy_env_core import __version__, assembly
 from comfy_env_core.comfyui import hooks, policy
 from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
 from comfy_env_core.comfyui.host import Host
+from comfy_env_core.comfyui.log_lines import name_our_lines
 from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.comfyui.session import Session, holder
 from comfy_env_core.discovery import Scan, scan
@@ -23,6 +24,7 @@ log = logging.getLogger("comfy-env")
 
 def prestartup() -> None:
     """Finds the packs, puts the hooks in place and begins to build what is missing. Takes milliseconds."""
+    name_our_lines()
     reason = policy.reason_to_stand_down(policy.governance_module())
     if reason is not None:
         log.warning("comfy-env manager stands down: %s", reason)

@@ -8,13 +8,13 @@ from typing import Any
 
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.config import ConfigError
-from comfy_env_core.supervision import WorkerCrashed, WorkerStartError
+from comfy_env_core.supervision import WorkerCrashed, WorkerStartError, WorkerTimedOut
 
 
 @dataclasses.dataclass(frozen=True)
 class SiteFailure:
-    """`cause`: a word for programs: a `BuildCause`'s value, "config", "worker_start", "worker_crashed", "node_import",
-    "cache". `message` says what happened, `remedy` what to do."""
+    """`cause`: a word for programs: a `BuildCause`'s value, "config", "worker_start", "worker_crashed", "timed_out",
+    "node_import". `message` says what happened, `remedy` what to do."""
 
     cause: str
     message: str
@@ -44,6 +44,9 @@ def failure_of(error: BaseException, log_path: Path | None) -> SiteFailure:
         return SiteFailure(error.cause.value, error.message, error.remedy, error.log_path or log_path)
     if isinstance(error, ConfigError):
         return SiteFailure("config", str(error), "", error.path)
+    if isinstance(error, WorkerTimedOut):
+        remedy = "Its log says what it waits for; COMFY_ENV_IMPORT_TIMEOUT_S allows more time."
+        return SiteFailure("timed_out", f"Importing the nodes did not end: {error}", remedy, log_path)
     if isinstance(error, WorkerStartError):
         return SiteFailure("worker_start", str(error), "", log_path)
     if isinstance(error, WorkerCrashed):
