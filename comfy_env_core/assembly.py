@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from comfy_env_core.building.engines.choosing import EngineChooser
-from comfy_env_core.building.jobs import Builder
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.discovery import Scan
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import IMPORT_TIMEOUT_S, BuildMode, Manager, ManagerParts
 from comfy_env_core.sites.planning import Planner
-from comfy_env_core.supervision import HostServices, WorkerPool
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.jobs import Builder, JobSnapshot
+    from comfy_env_core.supervision import HostServices, WorkerPool, WorkerSpec
 
 log = logging.getLogger("comfy-env")
 
@@ -33,13 +35,37 @@ def assemble(
     parts = ManagerParts(
         store=store,
         planner=Planner(comfyui_source, settings, environ),
-        make_builder=lambda tell: Builder(store, EngineChooser(store, settings).choose, [tell]),
-        pool=WorkerPool(services),
+        make_builder=lambda tell: _make_builder(store, settings, tell),
+        make_pool=lambda: _make_pool(services),
+        make_spec=_make_spec,
         comfyui_source=comfyui_source,
         module_name=root_module_name,
         import_timeout_s=float(environ.get("COMFY_ENV_IMPORT_TIMEOUT_S", IMPORT_TIMEOUT_S)),
     )
     return Manager(parts, scan, mode)
+
+
+# The imports below wait until something has to be built or run: together they take longer than a whole warm start.
+
+
+def _make_builder(store: Store, settings: UserSettings, tell: Callable[[JobSnapshot], None]) -> Builder:
+    from comfy_env_core.building.engines.choosing import EngineChooser
+    from comfy_env_core.building.jobs import Builder
+
+    return Builder(store, EngineChooser(store, settings).choose, [tell])
+
+
+def _make_pool(services: HostServices) -> WorkerPool:
+    from comfy_env_core.supervision import WorkerPool
+
+    return WorkerPool(services)
+
+
+def _make_spec(**facts: Any) -> WorkerSpec:
+    """Any: the fields of a WorkerSpec, whose class is not imported yet."""
+    from comfy_env_core.supervision import WorkerSpec
+
+    return WorkerSpec(**facts)
 
 
 def build_mode(environ: Mapping[str, str] = os.environ) -> BuildMode:

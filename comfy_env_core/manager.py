@@ -12,9 +12,8 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from comfy_env_core.building.jobs import Builder, JobSnapshot
 from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Scan, Site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
@@ -23,7 +22,10 @@ from comfy_env_core.sites.failure import SiteFailure, SiteNotReady, failure_of
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
 from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
-from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.jobs import Builder, JobSnapshot
+    from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
 
 log = logging.getLogger("comfy-env")
 
@@ -53,14 +55,17 @@ class ManagerListener(Protocol):
 class ManagerParts:
     """What a manager works with.
 
-    - `make_builder`: makes the builder that tells its jobs to the function it is given.
+    - `make_builder`: makes the builder that tells its jobs to the function it is given. `make_pool`, `make_spec`: the
+      worker pool and its `WorkerSpec`s. All three are called when they are first needed: a warm start needs none of
+      them, and importing what they are made of would take longer than all the rest of it.
     - `module_name`: the name under which ComfyUI imports a pack's root.
     """
 
     store: Store
     planner: Planner
     make_builder: Callable[[Callable[[JobSnapshot], None]], Builder]
-    pool: WorkerPool
+    make_pool: Callable[[], WorkerPool]
+    make_spec: Callable[..., WorkerSpec]
     comfyui_source: Path | None
     module_name: Callable[[Path], str]
     host_facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -77,10 +82,12 @@ class Manager:
         self._listeners: list[ManagerListener] = []
         self._lock = threading.Lock()
         self._preparing: set[str] = set()
+        self._is_closed = False
         self._workers_allowed = threading.Event()
         self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
-        self._builder = parts.make_builder(self._tell_job)
+        self._made_builder: Builder | None = None
+        self._made_pool: WorkerPool | None = None
 
     # --- the outside asks -------------------------------------------------------------------------------------------
 
@@ -101,11 +108,11 @@ class Manager:
 
     def run(self, runtime: SiteRuntime, request: Mapping[str, Any]) -> WorkerCall:
         """Sends a node call to the site's worker, starting it if need be. Raises SiteNotReady or WorkerStartError."""
-        return self._parts.pool.get(self._worker_spec(runtime)).call("run", [request])
+        return self._pool.get(self._worker_spec(runtime)).call("run", [request])
 
     def forget(self, runtime: SiteRuntime, instance: str) -> None:
         """Tells a running worker that the host dropped a node instance."""
-        worker = self._parts.pool.find(runtime.id)
+        worker = self._made_pool.find(runtime.id) if self._made_pool is not None else None
         if worker is not None:
             worker.notify("forget", [[instance]])
 
@@ -120,20 +127,27 @@ class Manager:
 
     def status(self) -> dict[str, Any]:
         """The JSON of `GET /comfy-env/status`."""
+        jobs = self._made_builder.jobs() if self._made_builder is not None else ()
+        workers = self._made_pool.workers() if self._made_pool is not None else ()
         return {
             "store": str(self._parts.store.root),
             "build_mode": self.mode.value,
             "sites": [runtime.status().as_json() for runtime in self.sites.values()],
-            "jobs": [job.snapshot().as_json() for job in self._builder.jobs()],
-            "workers": [_worker_json(worker) for worker in self._parts.pool.workers()],
+            "jobs": [job.snapshot().as_json() for job in jobs],
+            "workers": [_worker_json(worker) for worker in workers],
             "skipped": [dataclasses.asdict(skipped) for skipped in self.scan.skipped],
         }
 
     def shutdown(self) -> None:
         """Cancels builds, stops workers, ends threads. Safe to call twice."""
-        self._builder.shutdown()
+        with self._lock:
+            self._is_closed = True
+            builder, pool = self._made_builder, self._made_pool
+        if builder is not None:
+            builder.shutdown()
         self._workers_allowed.set()
-        self._parts.pool.stop_all()
+        if pool is not None:
+            pool.stop_all()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     # --- one site on its way ----------------------------------------------------------------------------------------
@@ -208,7 +222,7 @@ class Manager:
         workspace = runtime.workspace
         assert workspace is not None, "a site is planned before it is described"
         runtime.source = source_fingerprint(runtime.site, self.scan.nested(runtime.site))
-        worker = self._parts.pool.get(self._worker_spec(runtime, workspace))
+        worker = self._pool.get(self._worker_spec(runtime, workspace))
         descriptions = {
             module: worker.call("describe", [module], timeout_s=self._parts.import_timeout_s).result()
             for module in runtime.modules_to_describe()
@@ -237,6 +251,26 @@ class Manager:
         self._tell_site(runtime)
         return True
 
+    @property
+    def _builder(self) -> Builder:
+        with self._lock:
+            if self._made_builder is None:
+                self._refuse_if_closed()
+                self._made_builder = self._parts.make_builder(self._tell_job)
+            return self._made_builder
+
+    @property
+    def _pool(self) -> WorkerPool:
+        with self._lock:
+            if self._made_pool is None:
+                self._refuse_if_closed()
+                self._made_pool = self._parts.make_pool()
+            return self._made_pool
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("comfy-env manager is shutting down; nothing is started any more.")
+
     # --- small things -----------------------------------------------------------------------------------------------
 
     def _worker_spec(self, runtime: SiteRuntime, workspace: Workspace | None = None) -> WorkerSpec:
@@ -246,7 +280,7 @@ class Manager:
             raise SiteNotReady(self._why_not_ready(runtime))
         site = runtime.site
         needs_comfyui = runtime.host_need is HostNeed.COMFYUI
-        return WorkerSpec(
+        return self._parts.make_spec(
             site_id=site.id,
             pack_name=site.pack.name,
             python=workspace.python,

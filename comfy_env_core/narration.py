@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from comfy_env_core.building.jobs import JobSnapshot
 from comfy_env_core.environments.states import EnvironmentState, SiteState
 from comfy_env_core.sites.runtime import SiteStatus
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.jobs import JobSnapshot
 
 #: A running phase is told again after this time, so that a long download is seen to be alive.
 HEARTBEAT_S = 10.0

@@ -14,13 +14,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfy_env_core.building.jobs import JobSnapshot
 from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
 from comfy_env_core.sites.runtime import SiteStatus
 
 if TYPE_CHECKING:
+    from comfy_env_core.building.jobs import JobSnapshot
     from comfy_env_core.comfyui.injection import Injector
 
 log = logging.getLogger("comfy-env")

@@ -8,7 +8,6 @@ from typing import Any
 
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.config import ConfigError
-from comfy_env_core.supervision import WorkerCrashed, WorkerStartError, WorkerTimedOut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +39,9 @@ class SiteNotReady(Exception):
 
 def failure_of(error: BaseException, log_path: Path | None) -> SiteFailure:
     """The failure that an error of a build, a worker or a node's import amounts to."""
+    # Only here: a start at which nothing fails and nothing runs need not import what starts processes.
+    from comfy_env_core.supervision import WorkerCrashed, WorkerStartError, WorkerTimedOut
+
     if isinstance(error, BuildError):
         return SiteFailure(error.cause.value, error.message, error.remedy, error.log_path or log_path)
     if isinstance(error, ConfigError):

@@ -10,14 +10,17 @@ import sys
 import sysconfig
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comfy_env_core.building.errors import BuildCause, BuildError
-from comfy_env_core.building.host_python import HostPython
-from comfy_env_core.building.plan import BuildPlan, plan_build
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.discovery import Site, host_use
+from comfy_env_core.discovery import Site
 from comfy_env_core.environments.identity import RECIPE
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.host_python import HostPython
+    from comfy_env_core.building.plan import BuildPlan
 
 #: Variables that can change a plan: the user's indexes and our own settings.
 _RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV|PIP|UV|PIXI|CONDA_OVERRIDE)_")
@@ -43,13 +46,17 @@ class Planner:
 
     def plan(self, site: Site, nested: Collection[Path]) -> BuildPlan:
         """Raises BuildError for a file that cannot become an environment on this machine."""
+        # Only here: a start at which every key is known plans nothing, and reading sources and metadata takes long.
+        from comfy_env_core.building.plan import plan_build
+        from comfy_env_core.discovery.host_use import host_use
+
         if site.spec is None:
             raise BuildError(BuildCause.CONFIG, str(site.error), "", site.config_path)
         return plan_build(
             site.spec,
             platform=Platform.current(),
             host=self._host,
-            host_use=host_use(site.directory, nested),
+            host_use=host_use(site.directory, nested, site.pack.path),
             comfyui_requirements=self._comfyui_requirements,
             settings=self._settings,
         )
@@ -71,7 +78,9 @@ class Planner:
 
     @functools.cached_property
     def _host(self) -> HostPython:
-        return HostPython.current()
+        from comfy_env_core.building.host_python import HostPython  # see `plan`
+
+        return HostPython.current(self._environ)
 
     @functools.cached_property
     def _comfyui_requirements(self) -> tuple[str, ...]:
