@@ -71,12 +71,15 @@ class Fetcher:
             raise self._failure(url, error) from error
 
     def answers(self, url: str) -> bool:
-        """True if the server behind `url` sends a status at all (also 403 or 404): it is there and reachable."""
+        """True if the file at `url` can be had as far as one request tells: success, or a question for credentials.
+
+        Asks for one byte; a server that knows no ranges and one whose file is empty (416) count as well.
+        """
         try:
             with self._open(url, {"Range": "bytes=0-0"}):
                 return True
         except urllib.error.HTTPError as error:
-            return error.code < 500
+            return error.code in (401, 416)
         except (OSError, http.client.HTTPException):
             return False
 

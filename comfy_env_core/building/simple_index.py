@@ -36,10 +36,13 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def offered_files(project: str, settings: UserSettings, fetcher: Fetcher) -> Iterator[IndexFile]:
+def offered_files(
+    project: str, settings: UserSettings, fetcher: Fetcher, *, is_strict: bool = False
+) -> Iterator[IndexFile]:
     """Every file of `project` at the user's find-links places and indexes, in the order they should be tried.
 
     If a place fails the next one is asked; if no index answered, the first failure's BuildError (NETWORK) is raised.
+    `is_strict`: any failure is raised at once, as installers do it.
     """
     failure: BuildError | None = None
     answered = False
@@ -47,6 +50,8 @@ def offered_files(project: str, settings: UserSettings, fetcher: Fetcher) -> Ite
         try:
             yield from _linked_files(place, project, fetcher)
         except BuildError as error:
+            if is_strict:
+                raise
             failure = failure or error
     for index in (settings.main_index_url, *settings.extra_index_urls):
         if index is None:
@@ -55,6 +60,8 @@ def offered_files(project: str, settings: UserSettings, fetcher: Fetcher) -> Ite
             yield from project_files(index, project, fetcher)
             answered = True
         except BuildError as error:
+            if is_strict:
+                raise
             failure = failure or error
     if failure is not None and not answered:
         raise failure

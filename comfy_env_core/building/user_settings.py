@@ -24,6 +24,16 @@ DEFAULT_INDEX_URL = "https://pypi.org/simple"
 
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+#: Variables of uv that describe the user's network and hardware and change nothing of what gets installed.
+_UV_TUNING = (
+    "UV_HTTP_TIMEOUT",
+    "UV_HTTP_CONNECT_TIMEOUT",
+    "UV_HTTP_RETRIES",
+    "UV_CONCURRENT_DOWNLOADS",
+    "UV_CONCURRENT_BUILDS",
+    "UV_CONCURRENT_INSTALLS",
+    "UV_KEYRING_PROVIDER",
+)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -121,7 +131,10 @@ class UserSettings:
             "UV_INSECURE_HOST": " ".join(self.trusted_hosts),
             "UV_SYSTEM_CERTS": "1" if self.system_certificates else "",
             "UV_PYTHON_INSTALL_MIRROR": self.python_mirror or "",
+            "UV_HTTP_TIMEOUT": self.environ.get("PIP_DEFAULT_TIMEOUT", ""),
+            "UV_HTTP_RETRIES": self.environ.get("PIP_RETRIES", ""),
             "SSL_CLIENT_CERT": str(self.client_certificate or ""),
+            **{name: self.environ[name] for name in _UV_TUNING if name in self.environ},
         }
         return {**self._network_environment(), **{name: value for name, value in variables.items() if value}}
 

@@ -113,7 +113,8 @@ class DriverOutput:
         else:
             self.outcome = record
             if record["event"] == "failure":
-                self._report.log(record["text"])
+                for text in record["text"].splitlines():
+                    self._report.log(text)
 
     def _count(self, record: dict[str, Any]) -> None:
         if record["done"] == 0:

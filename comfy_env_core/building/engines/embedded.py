@@ -28,6 +28,7 @@ from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import Requirement
+from comfy_env_core.environments.atomic import remove_tree
 from comfy_env_core.environments.store import Store, Workspace
 
 _PYTHON_RELEASES = "https://github.com/astral-sh/python-build-standalone/releases"
@@ -63,7 +64,14 @@ class EmbeddedEngine:
         if silent:
             report.log(f"no answer from {', '.join(silent)}: the interpreter comes from this machine")
             return self._on_an_interpreter(plan, workspace, tools, silent, report)
-        conda = install_conda_packages(plan, workspace, tools, self._store, self._settings, report)
+        try:
+            conda = install_conda_packages(plan, workspace, tools, self._store, self._settings, report)
+        except BuildError as error:
+            if _conda_names(plan) or error.cause not in (BuildCause.NETWORK, BuildCause.NO_SUCH_PACKAGE):
+                raise
+            report.log(f"{error} Only Python was wanted from there: it comes from this machine.")
+            remove_tree(workspace.prefix)
+            return self._on_an_interpreter(plan, workspace, tools, list(plan.channels), report)
         version = next(package.version for package in conda if package.name == "python")
         return self._with_pypi(plan, workspace, tools, version, conda, {}, report)
 
@@ -71,7 +79,7 @@ class EmbeddedEngine:
         self, plan: BuildPlan, workspace: Workspace, tools: EngineTools, silent: list[str], report: Report
     ) -> BuiltEnvironment:
         """A virtual environment on an interpreter of this machine, for plans without real conda packages."""
-        needed = sorted(set(plan.conda) - NOT_WORTH_A_CHANNEL)
+        needed = _conda_names(plan)
         if needed:
             raise _no_channel(plan, needed, silent)
         uv = self._uv(tools)
@@ -140,6 +148,11 @@ class EmbeddedEngine:
         return Uv(tools.uv, self._store, self._settings)
 
 
+def _conda_names(plan: BuildPlan) -> list[str]:
+    """The conda packages of the plan that nothing but a channel can give."""
+    return sorted(set(plan.conda) - NOT_WORTH_A_CHANNEL)
+
+
 def _copy_to_the_root(workspace: Workspace) -> None:
     """Windows: puts the interpreter where conda has it, so that workers find it there whichever engine ran.
 
@@ -174,7 +187,7 @@ def _no_channel(plan: BuildPlan, needed: list[str], silent: list[str]) -> BuildE
 def _no_python(plan: BuildPlan, tried: tuple[str, ...]) -> BuildError:
     return BuildError(
         BuildCause.NO_PYTHON,
-        f"Finding a Python {plan.python} for {plan.spec.path.name!r} failed: no conda channel and no download of "
+        f"Finding a Python {plan.python} for {str(plan.spec.path)!r} failed: no conda channel and no download of "
         f"interpreters answers, and of {len(tried)} interpreters on this machine none fits.",
         f"Install Python {plan.python} (or name one with COMFY_ENV_PYTHON), or set a mirror: [mirrors] in pixi's "
         "config.toml for conda packages, UV_PYTHON_INSTALL_MIRROR for interpreters. Then build again.",

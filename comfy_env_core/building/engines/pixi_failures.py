@@ -72,7 +72,9 @@ def _by_index(
         index = requirement.get("index") if not isinstance(requirement, str) else None
         try:
             files = (
-                project_files(index, name, fetcher) if index else tuple(offered_files(name, named, fetcher))
+                project_files(index, name, fetcher)
+                if index
+                else tuple(offered_files(name, named, fetcher, is_strict=True))
             )
         except BuildError as error:
             return BuildError(BuildCause.NETWORK, error.message, error.remedy, tail=tail)

@@ -12,7 +12,7 @@ from comfy_env_core.building.commands import Completed
 from comfy_env_core.building.engines.contract import Package
 from comfy_env_core.building.engines.pylock import locked_packages, name_indexes
 from comfy_env_core.building.engines.uv import Uv
-from comfy_env_core.building.engines.uv_failures import explain_compile, explain_install
+from comfy_env_core.building.engines.uv_failures import conda_conflict, explain_compile, explain_install
 from comfy_env_core.building.engines.uv_project import UvProject, uv_project
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.plan import BuildPlan
@@ -45,6 +45,13 @@ class PypiPhase:
             return ()
         with self.report.pypi_turn():
             provided = self._provided()
+            conflict = conda_conflict(project, provided)
+            if conflict is not None:
+                raise conflict
+            # What conda brings in a version that fits is there already, and need not exist on PyPI under that name.
+            project = project.without(provided.keys())
+            if not project.lines:
+                return ()
             self._compile(project, provided)
             return self._install(project, provided)
 

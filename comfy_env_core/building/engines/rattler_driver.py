@@ -104,18 +104,47 @@ def load_config(request: dict[str, Any]) -> Any:
 async def provision(request: dict[str, Any]) -> list[Any]:
     """Solves, installs and returns the records that are in the prefix now."""
     import rattler  # noqa: PLC0415 – its directory is on the path only now
+    from rattler.exceptions import GatewayError  # noqa: PLC0415
     from rattler.networking.client import Client  # noqa: PLC0415
 
     config = load_config(request)
     client = Client.from_config(config, user_agent="comfy-env-manager")
     cache = Path(request["cache_dir"])
-    gateway = rattler.Gateway.from_config(config, cache_dir=cache / "repodata", client=client)
+    try:
+        records = await solve(request, config, client, cache / "repodata")
+    except GatewayError as error:
+        # A damaged cache, or a server whose "304 Not Modified" names no ETag: rattler 0.28 takes that for a failure.
+        sys.stdout.write(f"asking the channels again without our cache, because: {error}\n")
+        with tempfile.TemporaryDirectory() as fresh:
+            records = await solve(request, config, client, Path(fresh))
+    await rattler.install(
+        records,
+        request["prefix"],
+        cache_dir=cache / "pkgs",
+        platform=rattler.Subdir(request["subdir"]),
+        client=client,
+        config=config,
+        requested_specs=[
+            rattler.MatchSpec(spec)._match_spec for spec in request["specs"]
+        ],  # it takes no wrappers
+        execute_link_scripts=False,  # as pixi: they are arbitrary code, and nearly no package needs one
+        reporter=Progress(),
+    )
+    return list(records)
+
+
+async def solve(request: dict[str, Any], config: Any, client: Any, repodata_dir: Path) -> Any:
+    """The records that fulfil the request. Raises `Unsolvable`, or rattler's GatewayError."""
+    import rattler  # noqa: PLC0415 – its directory is on the path only now
+    from rattler.exceptions import SolverError  # noqa: PLC0415
+
+    gateway = rattler.Gateway.from_config(config, cache_dir=repodata_dir, client=client)
     channels = [rattler.Channel(channel) for channel in request["channels"]]
     subdirs = [rattler.Subdir(request["subdir"]), rattler.Subdir("noarch")]
     specs = [rattler.MatchSpec(spec) for spec in request["specs"]]
     overrides = rattler.VirtualPackageOverrides.from_env()
     try:
-        records = await rattler.solve(
+        return await rattler.solve(
             channels,
             specs,
             gateway=gateway,
@@ -124,23 +153,9 @@ async def provision(request: dict[str, Any]) -> list[Any]:
             channel_priority=getattr(rattler.ChannelPriority, request["priority"].capitalize()),
             timeout=datetime.timedelta(seconds=_SOLVE_TIMEOUT_S),
         )
-    except rattler.exceptions.SolverError as error:
+    except SolverError as error:
         unknown = [str(spec) for spec in specs if not await is_known(gateway, channels, subdirs, spec)]
         raise Unsolvable(str(error), unknown) from error
-    await rattler.install(
-        records,
-        request["prefix"],
-        cache_dir=cache / "pkgs",
-        platform=subdirs[0],
-        client=client,
-        config=config,
-        requested_specs=[
-            spec._match_spec for spec in specs
-        ],  # the wrapper's own type is refused by the binding
-        execute_link_scripts=False,  # as pixi: they are arbitrary code, and nearly no package needs one
-        reporter=Progress(),
-    )
-    return list(records)
 
 
 class Unsolvable(Exception):
@@ -165,7 +180,8 @@ def main(request_path: str) -> None:
     except Unsolvable as error:
         emit(event="failure", kind="Unsolvable", text=str(error), unknown=error.unknown)
     except Exception as error:  # noqa: BLE001 – the boundary of this process: every failure becomes a record
-        traceback.print_exc()
+        if type(error).__module__ != "exceptions":  # rattler's own errors say all there is to say
+            traceback.print_exc()
         emit(event="failure", kind=type(error).__name__, text=str(error) or repr(error), unknown=[])
     else:
         emit(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import concurrent.futures
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -76,23 +76,41 @@ def _by_disk_or_signal(phase: PypiPhase, completed: Completed, what: str) -> Bui
     return None
 
 
+def conda_conflict(project: UvProject, provided: Mapping[str, str]) -> BuildError | None:
+    """A requirement that the conda package of the same name cannot meet, found before uv is asked.
+
+    `provided`: the distributions that conda put into the prefix, normalised name → version.
+    """
+    for line in project.lines:
+        version = provided.get(normalised_name(line.name))
+        if version is not None and line.is_from_index and not VersionRange(line.range).accepts(version):
+            text = (
+                f"Resolving the PyPI packages failed: {line.text!r} is asked for, and the conda packages bring "
+                f"{line.name} {version}."
+            )
+            return BuildError(
+                BuildCause.CONFLICT, text, "Ask for it once, or loosen one of the two versions."
+            )
+    return None
+
+
 def _by_index(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError | None:
     """Names that no index knows, ranges that no release satisfies, or indexes that do not answer."""
     lines = [line for line in project.lines if line.is_from_index]
     deadline = time.monotonic() + _QUESTIONS_S
     with concurrent.futures.ThreadPoolExecutor(4, "comfy-env-questions") as executor:
         answers = executor.map(lambda line: _offers(line, _settings(phase, project), deadline), lines)
-        offers = dict(zip(lines, answers, strict=True))
-    failed = next((answer for answer in offers.values() if isinstance(answer, BuildError)), None)
+        offers = list(zip(lines, answers, strict=True))
+    failed = next((answer for _, answer in offers if isinstance(answer, BuildError)), None)
     if failed is not None:
         return _error(BuildCause.NETWORK, failed.message, completed)
-    unknown = [line.name for line, files in offers.items() if files == ()]
+    unknown = [line.name for line, files in offers if files == ()]
     if unknown:
         text = f"Resolving the PyPI packages failed: no index knows {', '.join(map(repr, unknown))}."
         return _error(BuildCause.NO_SUCH_PACKAGE, text, completed)
     absent = [
         line.text
-        for line, files in offers.items()
+        for line, files in offers
         if isinstance(files, tuple) and not any(VersionRange(line.range).accepts(_version(f)) for f in files)
     ]
     if absent:
@@ -102,7 +120,11 @@ def _by_index(phase: PypiPhase, project: UvProject, completed: Completed) -> Bui
 
 
 def _by_single_lines(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError | None:
-    """Requirements that cannot be met even when nothing else is asked for."""
+    """Places that are not there, and requirements that cannot be met even when nothing else is asked for."""
+    for line in project.lines:
+        unreachable = _by_place(phase, line, completed)
+        if unreachable is not None:
+            return unreachable
     for line in project.lines:
         if _can_be_met_alone(phase, project, line):
             continue
@@ -112,7 +134,7 @@ def _by_single_lines(phase: PypiPhase, project: UvProject, completed: Completed)
                 f"{phase.plan.platform.name}, and no source that builds here."
             )
             return _error(BuildCause.NO_MATCHING_WHEEL, text, completed)
-        return _by_place(phase, line, completed)
+        return _not_built(line.name, phase, completed)
     return None
 
 
@@ -144,19 +166,20 @@ def _ignore(line: str) -> None:
     """The output of a question to uv is not part of the build's log."""
 
 
-def _by_place(phase: PypiPhase, line: Line, completed: Completed) -> BuildError:
-    """A requirement that names a path, a URL or a repository."""
+def _by_place(phase: PypiPhase, line: Line, completed: Completed) -> BuildError | None:
+    """A path, a URL or a repository that is not to be had."""
     if "path" in line.source and not Path(line.source["path"]).exists():
         text = f"The path of {line.name!r} does not exist: {line.source['path']!r}."
         return _error(BuildCause.CONFIG, text, completed)
     if "git" in line.source and shutil.which("git", path=phase.uv.settings.environ.get("PATH")) is None:
         text = f"Fetching {line.name!r} from {redact(str(line.source['git']))!r} needs git, which is not installed."
         return _error(BuildCause.CONFIG, text, completed)
-    place = str(line.source.get("url") or line.source.get("git") or "")
+    git = f"{str(line.source.get('git', '')).rstrip('/')}/info/refs?service=git-upload-pack"
+    place = str(line.source.get("url") or git)
     if place.startswith("http") and not Fetcher(_settings(phase), timeout_s=5.0).answers(place):
-        text = f"Fetching {line.name!r} failed: {redact(place)!r} does not answer, or has no such file."
+        text = f"Fetching {line.name!r} failed: {redact(place)!r} does not answer, or is not there."
         return _error(BuildCause.NETWORK, text, completed)
-    return _not_built(line.name, phase, completed)
+    return None
 
 
 def _by_the_whole(phase: PypiPhase, completed: Completed) -> BuildError:
@@ -205,7 +228,7 @@ def _offers(line: Line, settings: UserSettings, deadline: float) -> tuple[IndexF
     try:
         if line.index:
             return project_files(line.index, line.name, fetcher)
-        return tuple(offered_files(line.name, settings, fetcher))
+        return tuple(offered_files(line.name, settings, fetcher, is_strict=True))
     except BuildError as error:
         return error
 

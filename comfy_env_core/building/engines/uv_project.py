@@ -8,7 +8,7 @@ become variables, because they may hold credentials and the file stays in the wo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,6 +74,11 @@ class UvProject:
             rows = "\n".join(f"{toml_key(name)} = {toml_value(table)}" for name, table in sources.items())
             blocks.append(f"[tool.uv.sources]\n{rows}")
         return "\n\n".join(blocks) + "\n"
+
+    def without(self, names: Collection[str]) -> UvProject:
+        """The project without the index requirements on these (normalised) names."""
+        kept = tuple(ln for ln in self.lines if not (ln.is_from_index and normalised_name(ln.name) in names))
+        return dataclasses.replace(self, lines=kept)
 
     def index_of(self, name: str, url: str) -> str | None:
         """The index that a package with a file at `url` came from, without credentials; None for local files.
