@@ -41,6 +41,11 @@ class WorkerPool:
         with self._lock:
             return self._workers.get(site_id)
 
+    def running(self, site_id: str) -> Worker | None:
+        """The worker of a site if it can take calls now; starts nothing."""
+        worker = self.find(site_id)
+        return worker if worker is not None and worker.is_alive else None
+
     def workers(self) -> tuple[Worker, ...]:
         """All workers, running or ended."""
         with self._lock:

@@ -186,6 +186,22 @@ class Worker:
                 python_version=self._facts.get("python"),
             )
 
+    def as_json(self) -> dict[str, Any]:
+        """Figures for the panel: site, pack, pid, state, python, calls, open_calls, start_duration_s, idle_s."""
+        now = self.statistics
+        idle_s = None if now.last_used_at is None or now.open_calls else time.monotonic() - now.last_used_at
+        return {
+            "site": self.spec.site_id,
+            "pack": self.spec.pack_name,
+            "pid": now.pid,
+            "state": now.state.value,
+            "python": now.python_version,
+            "calls": now.calls,
+            "open_calls": now.open_calls,
+            "start_duration_s": now.start_duration_s,
+            "idle_s": idle_s if self.is_alive else None,
+        }
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start the process and wait until it answers; nothing to do if it runs. Raises WorkerStartError."""
         with self._starting:

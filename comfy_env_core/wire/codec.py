@@ -1,13 +1,13 @@
 """Values to message bodies and back.
 
-A body is `u16 n`, then n keys of 8 bytes (objects of the receiver that come home with this message), then the
-value as msgpack. The keys stand in front so that the receiving thread can hold those objects at once, while
-the value is decoded later by the thread that wants it.
+A body is `u32 h, u32 l`, then h keys of 8 bytes (objects of the receiver that come home with this message) and l
+keys (objects of the sender, once for each time they occur), then the value as msgpack. The keys stand in front
+because the value is decoded later, by the thread that wants it, or never: the receiving thread holds the objects
+that come home at once, and a message nobody looks at gives the sender's objects back.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import struct
 from typing import Any, NamedTuple
@@ -21,8 +21,7 @@ from comfy_env_core.wire.protocol import MAX_DEPTH
 from comfy_env_core.wire.segments import OutgoingSegments, ReceivedSegments
 from comfy_env_core.wire.types import KNOWN_CLASSES, TypeCode, build_value, plain_base, reduce_value
 
-COUNT = struct.Struct("<H")
-MAX_HOMING = 0xFFFF
+COUNTS = struct.Struct("<II")
 ARRAY_CODES = frozenset({TypeCode.ARRAY, TypeCode.TENSOR, TypeCode.NUMPY_SCALAR, TypeCode.OBJECT_ARRAY})
 
 
@@ -55,16 +54,13 @@ class _Encoding:
     def run(self, value: Any) -> Encoded:
         try:
             content = self._pack(value)
-            if len(self._homing) > MAX_HOMING:
-                raise EncodeError(
-                    f"A message refers to {len(self._homing)} objects of the other side at once"
-                )
         except BaseException:
             self._segments.close()
             self._lent.give_back([(key, 1) for key in self._lent_keys])
             raise
-        homing = b"".join(key.to_bytes(8, "little") for key in self._homing)
-        return Encoded(COUNT.pack(len(self._homing)) + homing + content, self._segments)
+        keys = self._homing + self._lent_keys
+        prefix = COUNTS.pack(len(self._homing), len(self._lent_keys)) + struct.pack(f"<{len(keys)}Q", *keys)
+        return Encoded(prefix + content, self._segments)
 
     def _pack(self, value: Any) -> bytes:
         self._depth += 1
@@ -80,7 +76,7 @@ class _Encoding:
             )
         except ValueError as error:
             raise EncodeError(
-                f"The value cannot be sent ({error}): nested too deeply, or it contains itself"
+                f"A value nested too deeply or containing itself cannot be sent: {error}"
             ) from error
         except (TypeError, OverflowError, MemoryError) as error:
             if isinstance(error, WireError):
@@ -114,44 +110,49 @@ class _Encoding:
 
 
 class Payload:
-    """A received value, decoded when it is wanted. Owns the descriptors that came with it."""
+    """A received value, decoded when it is wanted. Owns the descriptors that came with it.
+
+    Dropped without being decoded, it gives back what it holds.
+    """
 
     def __init__(
         self, body: bytes, start: int, descriptors: list[int], lent: LentObjects, borrowed: BorrowedObjects
     ) -> None:
-        count = COUNT.unpack_from(body, start)[0]
-        keys_at = start + COUNT.size
-        self._content = memoryview(body)[keys_at + 8 * count :]
         self._segments = ReceivedSegments(descriptors)
         self._borrowed = borrowed
-        self._homing = (
-            {key: lent.look_up(key) for key in struct.unpack_from(f"<{count}Q", body, keys_at)}
-            if count
-            else {}
-        )
+        self._unread: list[int] = []
+        homing, lent_keys = _read_keys(body, start)
+        self._content = memoryview(body)[start + COUNTS.size + 8 * (len(homing) + len(lent_keys)) :]
+        self._homing = {key: lent.look_up(key) for key in homing}
+        self._unread = lent_keys
 
     def decode(self) -> Any:
         """The value. Once only: the descriptors are closed afterwards. Raises DecodeError."""
         try:
-            return _Decoding(self._segments, self._borrowed, self._homing).run(self._content)
+            return _Decoding(self._segments, self._borrowed, self._homing, self._unread).run(self._content)
         finally:
             self.close()
 
-    def discard(self) -> None:
-        """Drop the value unseen; handles in it go back to their owner."""
-        with contextlib.suppress(DecodeError):  # nobody wanted it
-            _Decoding(self._segments, self._borrowed, self._homing, with_arrays=False).run(self._content)
-        self.close()
-
     def close(self) -> None:
-        """Close the descriptors and let go of the content."""
+        """Close the descriptors, and give back the sender's objects that were not taken out by `decode`."""
         self._segments.close()
         self._content = memoryview(b"")
         self._homing = {}
+        while self._unread:
+            self._borrowed.dropped.append((self._unread.pop(), 1))
 
     def __del__(self) -> None:
-        if hasattr(self, "_segments"):
-            self._segments.close()
+        if hasattr(self, "_unread"):
+            self.close()
+
+
+def _read_keys(body: bytes, start: int) -> tuple[list[int], list[int]]:
+    try:
+        homing, lent = COUNTS.unpack_from(body, start)
+        keys = list(struct.unpack_from(f"<{homing + lent}Q", body, start + COUNTS.size))
+    except struct.error as error:
+        raise DecodeError(f"A message of {len(body)} bytes is too short for what it announces") from error
+    return keys[:homing], keys[homing:]
 
 
 class _Decoding:
@@ -162,13 +163,12 @@ class _Decoding:
         segments: ReceivedSegments,
         borrowed: BorrowedObjects,
         homing: dict[int, Any],
-        *,
-        with_arrays: bool = True,
+        unread: list[int],
     ) -> None:
         self._segments = segments
         self._borrowed = borrowed
         self._homing = homing
-        self._with_arrays = with_arrays
+        self._unread = unread
         self._depth = 0
 
     def run(self, content: memoryview) -> Any:
@@ -197,9 +197,11 @@ class _Decoding:
             return build_value(code, content)
         payload = self._unpack(content)
         if code in ARRAY_CODES:
-            return build_array(code, payload, self._segments) if self._with_arrays else None
+            return build_array(code, payload, self._segments)
         if code == TypeCode.HANDLE:
-            return self._borrowed.borrow(*payload)
+            key, type_name, text = payload
+            self._unread.remove(key)
+            return self._borrowed.borrow(key, type_name, text)
         if code == TypeCode.HOME:
             return self._homing[payload]
         if code == TypeCode.KNOWN_CLASS:

@@ -216,7 +216,7 @@ class Connection:
             call = self._pending.pop(frame.call_id, None)
         payload = self._payload(frame, 0)
         if call is None:
-            payload.discard()
+            payload.close()
             return
         call.complete(payload, failed=frame.kind == FrameKind.FAIL)
 

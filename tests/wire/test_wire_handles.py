@@ -1,0 +1,135 @@
+"""Objects that stay at home: identity, release, and the errors of using them in the wrong place."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from comfy_env_core.wire import DeadHandle, ForeignHandle, Handle, IncomingCall
+
+
+class Mesh:
+    def __repr__(self) -> str:
+        return "x" * 500
+
+
+class Owner:
+    """Hands out one object and takes it back."""
+
+    def __init__(self) -> None:
+        self.mesh: Any = Mesh()
+        self.came_home: list[Any] = []
+
+    def dispatch(self, call: IncomingCall) -> None:
+        if call.method == "lend":
+            call.reply([self.mesh, {"again": self.mesh}])
+        elif call.method == "take":
+            self.came_home.append(call.args()[0])
+            call.reply(None)
+        else:
+            call.reply(call.args())
+
+
+def test_handle_of_a_dead_worker_names_worker_and_type(connect: Callable[..., Any]) -> None:
+    first, right = connect(right=Owner().dispatch)
+    mesh = first.call("lend").result(5)[0]
+    right.close()
+    first.join(5)
+    second, _ = connect()
+    for connection in (first, second):
+        with pytest.raises(DeadHandle, match=r"Mesh lived in worker mesh, which has ended.*Run the node"):
+            connection.call("echo", [mesh])
+    del mesh
+
+
+def test_handle_sent_to_another_worker_names_both(connect: Callable[..., Any]) -> None:
+    first, _ = connect(right=Owner().dispatch)
+    second, _ = connect()
+    second.borrowed.owner = "worker paint"
+    mesh = first.call("lend").result(5)[0]
+    with pytest.raises(ForeignHandle, match=r"Mesh that lives in worker mesh cannot be used in worker paint"):
+        second.call("echo", [mesh])
+    assert second.call("echo", [1]).result(5) == [1]
+
+
+def test_object_is_itself_when_it_comes_home_and_one_handle_abroad(connect: Callable[..., Any]) -> None:
+    owner = Owner()
+    left, right = connect(right=owner.dispatch)
+    mesh, container = left.call("lend").result(5)
+    assert isinstance(mesh, Handle) and container["again"] is mesh
+    assert left.call("lend").result(5)[0] is mesh
+    assert mesh.type_name.endswith("Mesh") and len(mesh.text) <= 120 and "in worker mesh" in repr(mesh)
+    left.call("take", [mesh]).result(5)
+    assert owner.came_home == [owner.mesh]
+    assert len(right.lent) == 1
+
+
+def test_dropped_handle_is_released_before_the_next_call(connect: Callable[..., Any]) -> None:
+    owner = Owner()
+    left, right = connect(right=owner.dispatch)
+    seen = weakref.ref(owner.mesh)
+    answer = left.call("lend").result(5)
+    owner.mesh = None
+    assert seen() is not None
+    del answer
+    gc.collect()
+    left.call("echo", [1]).result(5)
+    assert len(right.lent) == 0 and seen() is None
+
+
+def test_dropped_handle_is_released_soon_without_any_call(connect: Callable[..., Any]) -> None:
+    class Watched:
+        pass
+
+    watched = Watched()
+    freed = threading.Event()
+    weakref.finalize(watched, freed.set)
+    left, _ = connect(right=lambda call: call.reply(vars(holder).pop("thing")))
+    holder = type("Holder", (), {})()
+    holder.thing = watched
+    handle = left.call("lend").result(5)
+    del watched
+    gc.collect()
+    assert not freed.is_set()
+    del handle
+    assert freed.wait(5)
+
+
+def test_answer_that_is_never_looked_at_releases_its_handles(connect: Callable[..., Any]) -> None:
+    owner = Owner()
+    left, right = connect(right=owner.dispatch)
+    call = left.call("lend")
+    assert call.wait(5)
+    del call
+    gc.collect()
+    left.call("echo", [1]).result(5)
+    left.call("echo", [1]).result(5)
+    assert len(right.lent) == 0
+
+
+def test_objects_are_lent_in_both_directions(connect: Callable[..., Any]) -> None:
+    kept: list[Any] = []
+
+    def keep(call: IncomingCall) -> None:
+        kept.extend(call.args())
+        call.reply(kept[0])
+
+    left, _ = connect(right=keep)
+    model = Mesh()
+    assert left.call("keep", [model]).result(5) is model
+    assert isinstance(kept[0], Handle) and len(left.lent) == 1
+
+
+def test_copies_are_the_handle_itself_and_pickling_is_refused(connect: Callable[..., Any]) -> None:
+    left, _ = connect(right=Owner().dispatch)
+    mesh = left.call("lend").result(5)[0]
+    assert copy.copy(mesh) is mesh and copy.deepcopy([mesh])[0] is mesh
+    with pytest.raises(TypeError, match=r"lives in worker mesh cannot be pickled"):
+        pickle.dumps(mesh)

@@ -1,0 +1,162 @@
+"""What is sent by value arrives equal and of the same type."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import pathlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comfy_env_core.wire import DecodeError, EncodeError
+from comfy_env_core.wire.codec import Payload, encode
+from comfy_env_core.wire.handles import BorrowedObjects, LentObjects
+
+NO_KEYS = bytes(8)
+
+
+class Colour(enum.Enum):
+    RED = (1, "x")
+
+
+class Loud(str):
+    __slots__ = ()
+
+
+def round_trip(value: Any) -> Any:
+    lent, borrowed = LentObjects(), BorrowedObjects("peer")
+    encoded = encode(value, lent, borrowed, with_segments=True)
+    descriptors = [os.dup(number) for number in encoded.segments.descriptors]
+    encoded.segments.close()
+    return Payload(encoded.body, 0, descriptors, lent, borrowed).decode()
+
+
+def test_value_that_contains_itself_is_refused_with_a_sentence() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(EncodeError, match="containing itself"):
+        round_trip(loop)
+    nested: Any = ()
+    for _ in range(300):
+        nested = (nested,)
+    with pytest.raises(EncodeError, match="deeper than"):
+        round_trip(nested)
+
+
+def test_failed_message_lends_nothing_and_holds_no_memory() -> None:
+    lent, borrowed = LentObjects(), BorrowedObjects("peer")
+    loop: list[Any] = [object(), bytearray(100)]
+    loop.append(loop)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(EncodeError):
+        encode(loop, lent, borrowed, with_segments=True)
+    assert len(lent) == 0 and len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"\xc7\xff\x01", b"\xc7\x00\x63", b"\x92\x01"])
+def test_damaged_value_is_a_decode_error(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Payload(NO_KEYS + body, 0, [], LentObjects(), BorrowedObjects("peer")).decode()
+
+
+def test_deeply_nested_damaged_value_does_not_exhaust_the_stack() -> None:
+    body = b"\xc0"
+    for _ in range(2000):
+        body = b"\xc9" + len(body).to_bytes(4, "big") + b"\x01" + body
+    with pytest.raises(DecodeError):
+        Payload(NO_KEYS + body, 0, [], LentObjects(), BorrowedObjects("peer")).decode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        -1,
+        2**63,
+        2**64,
+        -(2**64),
+        10**400,
+        1.5,
+        float("inf"),
+        "",
+        "lone \ud800 surrogate",
+        b"\x00\xff",
+        [1, [2, [3]]],
+        (),
+        (1, (2,)),
+        {1, "a", (2, 3)},
+        frozenset({frozenset({1})}),
+        {None: 1, 2: "b", (1, "x"): [], "z": {}, 1.5: 0},
+        1 - 2j,
+        slice(None, 3, -1),
+        range(1, 10, 3),
+        pathlib.Path("/tmp/a b"),
+        Ellipsis,
+        OrderedDict([("b", 1), ("a", (2,))]),
+        Colour.RED,
+    ],
+    ids=repr,
+)
+def test_value_keeps_value_and_type(value: Any) -> None:
+    back = round_trip(value)
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_order_of_keys_is_kept() -> None:
+    assert list(round_trip({"z": 1, "a": 2, 3: 4})) == ["z", "a", 3]
+
+
+def test_subclasses_of_scalars_arrive_as_what_they_equal() -> None:
+    assert type(round_trip(Loud("x"))) is str
+    assert round_trip({Loud("key"): enum.IntFlag("F", "A").A}) == {"key": 1}
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters())
+    | st.binary()
+    | st.complex_numbers(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text(max_size=3) | st.integers() | st.tuples(st.integers()), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PLAIN)
+def test_any_plain_value_arrives_equal(value: Any) -> None:
+    back = round_trip(value)
+    assert back == value and repr(back) == repr(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60))
+def test_arbitrary_bytes_are_a_value_or_a_decode_error(content: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        Payload(NO_KEYS + content, 0, [], LentObjects(), BorrowedObjects("peer")).decode()
+
+
+def test_values_travel_through_a_connection(connect: Callable[..., Any]) -> None:
+    left, _ = connect()
+    big = ["x" * 200_000, b"y" * 300_000]
+    assert left.call("echo", big).result(5) == big
+
+
+@pytest.mark.parametrize("body", [b"", bytes(7), b"\xff" * 8, b"\x01\x00\x00\x00\x00\x00\x00\x00" + bytes(8)])
+def test_message_that_announces_objects_it_has_not_is_a_decode_error(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Payload(body, 0, [], LentObjects(), BorrowedObjects("peer"))
