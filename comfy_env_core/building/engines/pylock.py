@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -33,6 +33,14 @@ def locked_packages(path: Path) -> tuple[LockedPackage, ...]:
     """The packages of the lock at `path`. Raises OSError or ValueError for a file that uv did not write."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return tuple(_package(entry) for entry in table.get("packages", ()))
+
+
+def drop_packages(path: Path, names: Collection[str]) -> None:
+    """Takes the packages with these (normalised) names out of the lock: they are in the prefix already."""
+    head, *blocks = path.read_text(encoding="utf-8").split("[[packages]]\n")
+    packages = locked_packages(path)
+    kept = [block for block, package in zip(blocks, packages, strict=True) if package.name not in names]
+    path.write_text("[[packages]]\n".join([head, *kept]), encoding="utf-8")
 
 
 def name_indexes(path: Path, index_of: Callable[[str, str], str | None]) -> None:

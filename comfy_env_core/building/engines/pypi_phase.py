@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed
+from comfy_env_core.building.engines.conda_stubs import write_stubs
 from comfy_env_core.building.engines.contract import Package
-from comfy_env_core.building.engines.pylock import locked_packages, name_indexes
+from comfy_env_core.building.engines.pylock import drop_packages, locked_packages, name_indexes
 from comfy_env_core.building.engines.uv import Uv
 from comfy_env_core.building.engines.uv_failures import conda_conflict, explain_compile, explain_install
 from comfy_env_core.building.engines.uv_project import UvProject, uv_project
@@ -53,7 +54,7 @@ class PypiPhase:
             if not project.lines:
                 return ()
             self._compile(project, provided)
-            return self._install(project, provided)
+            return self._install(project)
 
     def _provided(self) -> dict[str, str]:
         """Distributions that are in the prefix already (conda's): name → version."""
@@ -76,7 +77,8 @@ class PypiPhase:
         if provided:
             constraints = directory / "conda-constraints.txt"
             constraints.write_text("".join(f"{n}=={v}\n" for n, v in provided.items()), encoding="utf-8")
-            arguments += ["--constraints", constraints]
+            write_stubs(directory / "conda-stubs", provided)
+            arguments += ["--constraints", constraints, "--find-links", directory / "conda-stubs"]
         if project.overrides:
             overrides = directory / "overrides.txt"
             overrides.write_text("".join(f"{line}\n" for line in project.overrides), encoding="utf-8")
@@ -85,11 +87,11 @@ class PypiPhase:
         completed = self._run(*arguments, extra=project.environment)
         if completed.returncode != 0:
             raise explain_compile(self, project, completed)
+        drop_packages(directory / "pylock.toml", provided.keys())
         name_indexes(directory / "pylock.toml", project.index_of)
 
-    def _install(self, project: UvProject, provided: Mapping[str, str]) -> tuple[Package, ...]:
-        locked = locked_packages(self.workspace.directory / "pylock.toml")
-        wanted = [package for package in locked if provided.get(package.name) != package.version]
+    def _install(self, project: UvProject) -> tuple[Package, ...]:
+        wanted = locked_packages(self.workspace.directory / "pylock.toml")
         self.report.phase(Phase.INSTALLING, f"{len(wanted)} PyPI packages")
         counting = CountingReport(self.report, self.workspace.prefix, len(wanted))
         arguments: list[str | Path] = [

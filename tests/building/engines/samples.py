@@ -114,6 +114,18 @@ class LoopbackIndex:
         return 200, "text/html", f"<!DOCTYPE html><body>{links}</body>".encode()
 
 
+def index_of_needs(**needs: str) -> LoopbackIndex:
+    """An index of pure wheels: name → what it requires. msgpack is there because every environment has it."""
+    files = {}
+    for name, requires in {"msgpack": "", **needs}.items():
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
+        text += f"Requires-Dist: {requires}\n" if requires else ""
+        members = {f"{name}.py": b"", f"{name}-1.5.dist-info/METADATA": text.encode()}
+        data = wheel_bytes(name, "1.5", members)
+        files[f"{name}-1.5-py3-none-any.whl"] = data
+    return LoopbackIndex(files)
+
+
 class _IndexHandler(http.server.BaseHTTPRequestHandler):
     def __init__(self, index: LoopbackIndex, *args: object) -> None:
         self._index = index

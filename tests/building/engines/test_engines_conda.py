@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from building.engines.samples import RecordingReport, make_plan
+from building.engines.samples import RecordingReport, index_of_needs, make_plan, serving
 
 from comfy_env_core.building.engines.contract import Package
 from comfy_env_core.building.engines.embedded import EmbeddedEngine
@@ -21,6 +21,7 @@ from comfy_env_core.building.engines.engine_packages import EngineTools
 from comfy_env_core.building.engines.interpreters import Interpreters
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.environments.atomic import remove_tree
 from comfy_env_core.environments.store import Store, Workspace
 
 pytestmark = pytest.mark.skipif(
@@ -151,3 +152,28 @@ def test_a_dead_mirror_is_no_channel_for_conda_packages(
     with pytest.raises(BuildError) as raised:
         EmbeddedEngine(shared_store, dead).provision(plan, workspace, RecordingReport())
     assert raised.value.cause is BuildCause.NO_CHANNEL
+
+
+def test_a_pypi_package_may_need_what_only_conda_has(
+    shared_store: Store,
+    workspace: Workspace,
+    engine_tools: EngineTools,
+    tmp_path: Path,
+    channel_settings: UserSettings,
+    channel: tuple[Path, str],
+) -> None:
+    with serving(index_of_needs(needy="tinylib>=2", picky="tinylib<2")) as index:
+        settings = dataclasses.replace(channel_settings, index_url=f"{index.url}/simple", proxies={})
+        engine = EmbeddedEngine(shared_store, settings)
+        plan = make_plan(tmp_path, text_for(channel[1], 'tinylib = "*"', 'needy = "*"'), settings)
+        built = engine.provision(plan, workspace, RecordingReport())
+        remove_tree(workspace.prefix)
+        plan = make_plan(tmp_path, text_for(channel[1], 'tinylib = "*"', 'picky = "*"'), settings)
+        with pytest.raises(BuildError) as raised:
+            engine.provision(plan, workspace, RecordingReport())
+    assert {(package.name, package.source) for package in built.packages} >= {
+        ("tinylib", "conda"),
+        ("needy", "pypi"),
+    }
+    assert ("tinylib", "pypi") not in {(package.name, package.source) for package in built.packages}
+    assert raised.value.cause is BuildCause.CONFLICT

@@ -13,6 +13,7 @@ import pytest
 from building.engines.samples import (
     LoopbackIndex,
     RecordingReport,
+    index_of_needs,
     make_plan,
     serving,
     sha256,
@@ -119,18 +120,6 @@ def test_what_pypi_cannot_give_is_told_apart(
     assert named in str(error)
     assert error.remedy
     assert error.tail
-
-
-def index_of_needs(**needs: str) -> LoopbackIndex:
-    """An index of pure wheels: name → what it requires. msgpack is there because every environment has it."""
-    files = {}
-    for name, requires in {"msgpack": "", **needs}.items():
-        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n"
-        text += f"Requires-Dist: {requires}\n" if requires else ""
-        members = {f"{name}.py": b"", f"{name}-1.5.dist-info/METADATA": text.encode()}
-        data = wheel_bytes(name, "1.5", members)
-        files[f"{name}-1.5-py3-none-any.whl"] = data
-    return LoopbackIndex(files)
 
 
 def on_index(settings: UserSettings, index: LoopbackIndex) -> UserSettings:
