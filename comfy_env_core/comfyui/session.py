@@ -60,7 +60,7 @@ def _log_failure(outcome: Future[None]) -> None:
     if outcome.cancelled():
         return
     error = outcome.exception()
-    if error is not None and not isinstance(error, asyncio.CancelledError):
+    if error is not None:
         log.error("Nodes that became available could not be loaded: %s", error, exc_info=error)
 
 

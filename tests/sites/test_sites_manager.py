@@ -1,0 +1,252 @@
+"""From a file to nodes that run, and every way that can fail. The engine is a stand-in, workers are real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.manager import BuildMode, Manager
+from comfy_env_core.sites.failure import SiteNotReady
+from comfy_env_core.sites.record import record_path
+from comfy_env_core.supervision import WorkerCrashed
+
+WAIT_S = 60.0
+
+House = Any  # the fixture's class; conftest modules cannot be imported by name
+Echo = Callable[[Manager, str, str], Any]
+
+
+def failure_text(manager: Manager, site: str) -> str:
+    assert manager.sites[site].state is SiteState.FAILED
+    return str(manager.sites[site].failure)
+
+
+def assert_ready(manager: Manager) -> None:
+    assert manager.wait(WAIT_S)
+    assert {site.id: str(site.failure) for site in manager.sites.values() if site.state is not SiteState.READY} == {}
+
+
+def worker_pids(manager: Manager) -> list[int]:
+    return [worker["pid"] for worker in manager.status()["workers"] if worker["pid"] is not None]
+
+
+def test_broken_toml_fails_its_pack_with_file_and_line_and_no_other(house: House) -> None:
+    house.pack("bad", config='python = "3.11\n')
+    house.pack("good")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    text = failure_text(manager, "bad")
+    assert "comfy-env.toml" in text and "line 1" in text
+    assert manager.sites["good"].state is SiteState.READY
+
+
+def test_requirement_that_does_not_exist_fails_its_pack_with_remedy_and_log(house: House) -> None:
+    house.pack("bad", config='[pypi-dependencies]\nmissing = "*"\n')
+    house.pack("good")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    failure = manager.sites["bad"].failure
+    assert failure is not None and failure.cause == "no_such_package"
+    assert failure.remedy and failure.log_path is not None and failure.log_path.is_file()
+    assert manager.sites["good"].state is SiteState.READY
+
+
+def test_pack_that_raises_on_import_fails_but_its_environment_is_done(house: House) -> None:
+    """One pack's import error never spoils an environment that others share."""
+    house.pack("bad", __init__="raise RuntimeError('no luck today')")
+    house.pack("good")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert "no luck today" in failure_text(manager, "bad")
+    bad, good = manager.sites["bad"], manager.sites["good"]
+    assert bad.workspace is not None and bad.workspace.is_done()
+    assert bad.workspace == good.workspace and house.engine.builds == 1
+    assert good.state is SiteState.READY
+
+
+def test_pack_that_exits_on_import_fails_and_its_log_is_named(house: House) -> None:
+    house.pack("bad", __init__="import os\nprint('last words', flush=True)\nos._exit(3)")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    text = failure_text(manager, "bad")
+    assert "exit code 3" in text and "last words" in text
+
+
+def test_pack_that_hangs_on_import_is_ended_after_its_time(house: House) -> None:
+    house.pack("bad", __init__="import threading\nthreading.Event().wait()")
+    manager = house.open(import_timeout_s=1.0)
+    assert manager.wait(WAIT_S)
+    failure = manager.sites["bad"].failure
+    assert failure is not None and failure.cause == "timed_out"
+    assert worker_pids(manager) == []
+
+
+def test_node_of_a_failed_pack_says_what_is_wrong(house: House, run_echo: Echo) -> None:
+    house.pack("bad", config='[pypi-dependencies]\nmissing = "*"\n')
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    with pytest.raises(SiteNotReady, match="no package 'missing'.*Correct the name"):
+        run_echo(manager, "bad", "hello")
+
+
+def test_states_follow_the_way_from_file_to_ready(house: House, run_echo: Echo) -> None:
+    house.pack("pack")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert house.history.states["pack"] == ["building", "describing", "ready"]
+    assert manager.sites["pack"].status().nodes == ("Echo",)
+    assert run_echo(manager, "pack", "hello") == ("hello!",)
+
+
+def test_second_start_is_ready_at_once_and_starts_no_process(house: House) -> None:
+    house.pack("pack")
+    assert_ready(house.open())
+    house.managers[0].shutdown()
+    manager = house.open(workers=False)
+    assert manager.sites["pack"].state is SiteState.READY
+    assert house.history.states["pack"] == ["ready"]
+    status = manager.status()
+    assert (status["jobs"], status["workers"]) == ([], [])
+    assert house.engine.builds == 1
+
+
+def test_no_worker_starts_before_comfyui_loads_packs(house: House) -> None:
+    """ComfyUI chooses its devices between prestartup and the first pack."""
+    house.pack("pack")
+    manager = house.open(workers=False)
+    runtime = manager.sites["pack"]
+    assert not runtime.wait_until_settled(timeout_s=3.0)
+    assert manager.status()["workers"] == []
+    manager.allow_workers()
+    assert manager.wait(WAIT_S)
+
+
+def test_packs_with_the_same_file_share_the_environment_but_no_process(house: House, run_echo: Echo) -> None:
+    house.pack("one")
+    house.pack("two")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert house.engine.builds == 1
+    assert manager.sites["one"].workspace == manager.sites["two"].workspace
+    assert run_echo(manager, "one", "a") == ("a!",) and run_echo(manager, "two", "b") == ("b!",)
+    assert len(set(worker_pids(manager))) == 2
+
+
+def test_changed_source_is_described_anew_without_a_build(house: House) -> None:
+    root = house.pack("pack")
+    assert_ready(house.open())
+    source = (root / "__init__.py").read_text()
+    (root / "__init__.py").write_text(source.replace('"Echo": Echo', '"Echo": Echo, "Again": Echo'))
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert manager.sites["pack"].status().nodes == ("Again", "Echo")
+    assert house.engine.builds == 1
+
+
+def test_changed_file_is_built_while_the_old_environment_serves(house: House, run_echo: Echo) -> None:
+    house.pack("pack")
+    assert_ready(house.open())
+    house.pack("pack", config='# changed\n')
+    manager = house.open(workers=False)
+    assert run_echo(manager, "pack", "old") == ("old!",)
+    manager.allow_workers()
+    assert manager.wait(WAIT_S)
+    assert house.engine.builds == 2
+    assert run_echo(manager, "pack", "new") == ("new!",)
+
+
+def test_lost_environment_is_built_again(house: House) -> None:
+    house.pack("pack")
+    assert_ready(house.open())
+    shutil.rmtree(next(house.store.workspaces()).directory)
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert manager.sites["pack"].state is SiteState.READY
+    assert house.engine.builds == 2
+
+
+def test_damaged_record_costs_a_description_and_nothing_else(house: House) -> None:
+    root = house.pack("pack")
+    assert_ready(house.open())
+    record_path(house.store.descriptions_dir, root).write_text("{not json")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert manager.sites["pack"].state is SiteState.READY
+    assert house.engine.builds == 1
+
+
+def test_store_whose_records_cannot_be_written_still_serves(house: House, run_echo: Echo) -> None:
+    house.pack("pack")
+    house.store.root.mkdir()
+    house.store.descriptions_dir.write_text("a file where a directory should be")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert run_echo(manager, "pack", "a") == ("a!",)
+
+
+def test_module_that_the_host_wants_later_is_described_then(house: House) -> None:
+    root = house.pack("pack", __init__="NODE_CLASS_MAPPINGS = {}", extra="class Later:\n    FUNCTION = 'f'\n    RETURN_TYPES = ()\n")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    runtime = manager.sites["pack"]
+    name = runtime.module_name_of(root / "extra.py")
+    assert runtime.describe_for_host(name) is None
+    description = runtime.wait_for_description(name)
+    assert description is not None and description["classes"][0]["qualname"] == "Later"
+
+
+def test_killed_worker_fails_the_call_and_the_next_call_has_a_new_one(house: House, run_echo: Echo) -> None:
+    house.pack("pack")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    run_echo(manager, "pack", "warm")
+    (pid,) = worker_pids(manager)
+    runtime = manager.sites["pack"]
+    pool_worker = manager._pool.find("pack")
+    assert pool_worker is not None
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerCrashed, match="SIGKILL"):
+        pool_worker.call("ping").result(timeout_s=10)
+    assert run_echo(manager, "pack", "again") == ("again!",)
+    assert worker_pids(manager) != [pid] and runtime.state is SiteState.READY
+
+
+def test_build_off_builds_nothing_and_says_so_when_a_node_runs(house: House, run_echo: Echo) -> None:
+    house.pack("pack")
+    manager = house.open(BuildMode.OFF)
+    assert manager.sites["pack"].state is SiteState.UNBUILT and house.engine.builds == 0
+    with pytest.raises(SiteNotReady, match="COMFY_ENV_BUILD"):
+        run_echo(manager, "pack", "hello")
+
+
+def test_pack_that_may_not_be_written_is_served(house: House, tmp_path: Path, run_echo: Echo) -> None:
+    """A directory where the link would go stands for a read-only pack: root may write anywhere."""
+    root = house.pack("pack")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    (link,) = [path for path in root.iterdir() if path.name.startswith("_env_")]
+    assert link.is_symlink()
+    assert {path.name for path in root.iterdir()} == {"__init__.py", "comfy-env.toml", link.name}
+    link.unlink()
+    assert run_echo(manager, "pack", "a") == ("a!",), "running never depends on the link"
+
+
+def test_shutdown_leaves_no_process(house: House, run_echo: Echo) -> None:
+    house.pack("pack")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    run_echo(manager, "pack", "warm")
+    (pid,) = worker_pids(manager)
+    manager.shutdown()
+    manager.shutdown()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(RuntimeError, match="shutting down"):
+        run_echo(manager, "pack", "late")
