@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Mapping
 
+from comfy_env_core.building.engines.conda_phase import channel_probe_url
 from comfy_env_core.building.engines.contract import Engine
-from comfy_env_core.building.engines.embedded import EmbeddedEngine
+from comfy_env_core.building.engines.embedded import PYTHON_RELEASES_URL, EmbeddedEngine
 from comfy_env_core.building.engines.pixi import PixiEngine
 from comfy_env_core.building.engines.pixi_binary import (
     ARCHIVES,
@@ -110,6 +111,9 @@ class EngineChooser:
         platform = Platform.current()
         url = archive_url(self._settings, self._archives[platform.name])
         report.phase(Phase.RESOLVING, "looking for pixi")
+        # What the embedded engine will ask next is asked at the same time: without a network 5 s are enough for all.
+        usual_channel = channel_probe_url("conda-forge", self._settings.conda_mirrors)
+        self._reachability.start([url, usual_channel, PYTHON_RELEASES_URL])
         if not self._reachability.answers(url):
             if is_demanded:
                 raise _not_to_be_had(f"{url} gave no answer within {self._deadline_s:g} s")

@@ -31,7 +31,7 @@ from comfy_env_core.config import Requirement
 from comfy_env_core.environments.atomic import remove_tree
 from comfy_env_core.environments.store import Store, Workspace
 
-_PYTHON_RELEASES = "https://github.com/astral-sh/python-build-standalone/releases"
+PYTHON_RELEASES_URL = "https://github.com/astral-sh/python-build-standalone/releases"
 
 
 class EmbeddedEngine:
@@ -137,7 +137,7 @@ class EmbeddedEngine:
         return found
 
     def _download_python(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> bool:
-        if not self._settings.python_mirror and not self._reachability.answers(_PYTHON_RELEASES):
+        if not self._settings.python_mirror and not self._reachability.answers(PYTHON_RELEASES_URL):
             return False
         report.phase(Phase.DOWNLOADING, f"Python {plan.python}")
         arguments = ["python", "install", "--no-bin", plan.python]

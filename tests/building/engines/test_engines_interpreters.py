@@ -117,6 +117,14 @@ def test_each_interpreter_is_run_once_for_the_life_of_the_object(tmp_path: Path)
     assert counter.read_text() == "x\n"
 
 
+def test_only_interpreters_whose_name_fits_are_run_while_one_of_them_will_do(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    script(tmp_path / ".pyenv/versions/3.6.0/bin/python3", f"touch {marker}; exit 1")
+    found, _ = Interpreters(empty_settings(tmp_path), tmp_path / "pythons").find(PythonWanted(MINE))
+    assert found is not None
+    assert not marker.exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="symlinks")
 def test_a_link_that_leads_to_itself_stops_nothing(tmp_path: Path) -> None:
     directory = tmp_path / ".pyenv/versions/3.12.0/bin"
