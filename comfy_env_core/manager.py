@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -198,10 +199,21 @@ class Manager:
             while not self._is_finished(runtime):
                 self._describe(runtime)
         except Exception as error:  # the boundary of this thread: every failure becomes the site's state
-            log.debug("%s: preparing failed", runtime.id, exc_info=True)
+            self._keep_traceback(runtime, error)
             with self._lock:
                 self._preparing.discard(runtime.id)
             self._move(runtime, SiteState.FAILED, failure_of(error, self._worker_log(runtime)))
+
+    def _keep_traceback(self, runtime: SiteRuntime, error: Exception) -> None:
+        """Adds the traceback, the worker's part of it included, to the site's log: the terminal gets one line."""
+        log.debug("%s: preparing failed", runtime.id, exc_info=error)
+        path = self._worker_log(runtime)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.writelines(traceback.format_exception(error))
+        except OSError as problem:
+            log.warning("%s: cannot write %s (%s)", runtime.id, path, problem, exc_info=error)
 
     def _build(self, runtime: SiteRuntime) -> None:
         """Leaves the site describing, its environment done. Raises BuildError."""

@@ -45,7 +45,7 @@ def failure_of(error: BaseException, log_path: Path | None) -> SiteFailure:
     if isinstance(error, BuildError):
         return SiteFailure(error.cause.value, error.message, error.remedy, error.log_path or log_path)
     if isinstance(error, ConfigError):
-        return SiteFailure("config", str(error), "", error.path)
+        return SiteFailure("config", str(error), "")
     if isinstance(error, WorkerTimedOut):
         remedy = "Its log says what it waits for; COMFY_ENV_IMPORT_TIMEOUT_S allows more time."
         return SiteFailure("timed_out", f"Importing the nodes did not end: {error}", remedy, log_path)

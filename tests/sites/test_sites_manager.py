@@ -65,6 +65,8 @@ def test_pack_that_raises_on_import_fails_but_its_environment_is_done(house: Hou
     manager = house.open()
     assert manager.wait(WAIT_S)
     assert "no luck today" in failure_text(manager, "bad")
+    log_path = manager.sites["bad"].failure.log_path
+    assert "RuntimeError: no luck today" in log_path.read_text() and "__init__.py" in log_path.read_text()
     bad, good = manager.sites["bad"], manager.sites["good"]
     assert bad.workspace is not None and bad.workspace.is_done()
     assert bad.workspace == good.workspace and house.engine.builds == 1
