@@ -93,15 +93,17 @@ def wait_for_builds(comfyui: ComfyUI) -> list[str]:
         for name, site in sites.items():
             if said.get(name) != site["state"]:
                 said[name] = site["state"]
-                say(f"  {name}: {site['state']}" + (f" ({site['cause']})" if site.get("cause") else ""))
+                say(
+                    f"  {name}: {site['state']}"
+                    + (f" ({site['failure']['message']})" if site["failure"] else "")
+                )
         return all(site["state"] in ("ready", "failed") for site in sites.values())
 
     comfyui.wait_until(settled, BUILD_DEADLINE_S, "the environments to be built", poll_s=0.5)
-    unexpected = {
-        name: state for name, state in said.items() if (state == "ready") == (name == EXPECTED_TO_FAIL)
-    }
-    say(f"{EXPECTED_TO_FAIL!r} asks for something that does not exist: its failure is part of the demo.")
-    return [f"{name} is {state}: {comfyui.sites()[name].get('cause')}" for name, state in unexpected.items()]
+    say(f"({EXPECTED_TO_FAIL!r} asks for something that does not exist: its failure is part of the demo.)")
+    sites = comfyui.sites()
+    wrong = [name for name, state in said.items() if (state == "ready") == (name == EXPECTED_TO_FAIL)]
+    return [f"{name} is {sites[name]['state']}: {sites[name]['failure']}" for name in wrong]
 
 
 def save_picture(comfyui: ComfyUI, outputs: dict[str, dict[str, list[dict[str, str]]]], target: Path) -> Path:

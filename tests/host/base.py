@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -12,6 +13,25 @@ PACKS = REPOSITORY / "tests" / "packs"
 OUR_NAME = "comfy-env-manager"
 FOLDERS = ("custom_nodes", "input", "output", "temp", "user", "models")
 NEVER_SHIPPED = {".git", ".nox", ".venv", "build", "dist", "node_modules"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a ComfyUI user keeps things: a base directory, and the environment variables that name the rest."""
+
+    base: Path
+    environment: Mapping[str, str]
+
+    @property
+    def store(self) -> Path:
+        """Where the environments go."""
+        return Path(self.environment["COMFY_ENV_ROOT"])
+
+
+def make_place(root: Path, packs: Iterable[str]) -> Place:
+    """A fresh user: us and the named example packs, no environment built yet."""
+    base = make_base(root / "base", [PACKS / name for name in packs])
+    return Place(base, {"COMFY_ENV_ROOT": str(root / "store")})
 
 
 def make_base(directory: Path, packs: Iterable[Path] = (), *, with_us: bool = True) -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET_FIRST_RUN = {"Comfy.TutorialCompleted": True}
 """Without it the first visit is blocked by a dialog of example workflows."""
-VIEW = {"width": 1400, "height": 900}
+WIDTH_PX, HEIGHT_PX = 1400, 900
 LOAD_TIMEOUT_MS = 90_000
 
 
@@ -34,7 +34,7 @@ def open_page(comfyui: ComfyUI, executable: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         # Without a sandbox: the tests may run as root, where chromium refuses to start one; the page is our own.
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        page = browser.new_page(viewport=VIEW)
+        page = browser.new_page(viewport={"width": WIDTH_PX, "height": HEIGHT_PX})
         page.add_init_script("localStorage.vueNodesBannerDismissed = 'true'")
         page.goto(comfyui.url)
         loaded = "window.app?.extensionManager && window.app.rootGraph && document.querySelector('canvas')"

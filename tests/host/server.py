@@ -213,8 +213,19 @@ class ComfyUI:
         self.wait_until(present, timeout_s, f"nodes {sorted(missing)} to appear", poll_s=0.5)
 
     def sites(self) -> dict[str, dict[str, Any]]:
-        """``GET /comfy-env/status``: site id → its record (``state``, ``cause``, …)."""
+        """``GET /comfy-env/status``: site id → its record (``state``, ``failure``, …)."""
         return {site["id"]: site for site in self.get("/comfy-env/status")["sites"]}
+
+    def wait_for_sites(self, timeout_s: float = 600.0) -> dict[str, dict[str, Any]]:
+        """``sites()`` once every one of them is ready or failed."""
+        found: dict[str, dict[str, Any]] = {}
+
+        def settled() -> bool:
+            found.update(self.sites())
+            return all(site["state"] in ("ready", "failed") for site in found.values())
+
+        self.wait_until(settled, timeout_s, "every site to be ready or failed", poll_s=0.5)
+        return found
 
     def wait_until(
         self, condition: Callable[[], bool], timeout_s: float, what: str, poll_s: float = POLL_S

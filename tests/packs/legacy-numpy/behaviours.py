@@ -87,7 +87,7 @@ class WorkSlowly:
 
 
 class ChooseStep:
-    """Checks its own input and decides by itself when it has changed: only the tens of ``step`` count."""
+    """Checks its own input, and runs again for odd steps although nothing changed."""
 
     CATEGORY = "legacy numpy/behaviours"
     FUNCTION = "choose"
@@ -107,7 +107,7 @@ class ChooseStep:
 
     @classmethod
     def IS_CHANGED(cls, step):
-        return step // 10
+        return float("nan") if step % 2 else step
 
     def choose(self, step):
         self.runs += 1
