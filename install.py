@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import comfy_env_core.doorway  # noqa: E402 (the line above makes it importable)
+import comfy_env_core.doorway
 
 if __name__ == "__main__":
     sys.exit(comfy_env_core.doorway.install(sys.argv[1:]))

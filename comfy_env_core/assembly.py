@@ -80,7 +80,7 @@ def build_mode(environ: Mapping[str, str] = os.environ) -> BuildMode:
 
 
 def root_module_name(pack: Path) -> str:
-    """The name in `sys.modules` under which ComfyUI (0.3.52 to 0.3.75 at least) imports a pack: its path, dots replaced."""
+    """ComfyUI's name in `sys.modules` for a pack (0.3.52 to 0.3.75 at least): its path, dots replaced."""
     return str(pack).replace(".", "_x_")
 
 

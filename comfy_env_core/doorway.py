@@ -38,7 +38,7 @@ def install(arguments: list[str]) -> int:
 
 
 def _prepare() -> str | None:
-    """Makes our own libraries importable. What is missing and cannot be fetched is logged and returned, with the remedy."""
+    """Makes our own libraries importable; logs and returns what is missing and cannot be fetched."""
     outcome = bootstrap.ensure_runtime(_store_root())
     if not outcome.missing:
         return None

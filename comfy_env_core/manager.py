@@ -123,7 +123,9 @@ class Manager:
 
     def names_of(self, environment_id: str) -> str:
         """The sites that use an environment, for people."""
-        users = [r.id for r in self.sites.values() if r.workspace is not None and r.workspace.id == environment_id]
+        users = [
+            r.id for r in self.sites.values() if r.workspace is not None and r.workspace.id == environment_id
+        ]
         return ", ".join(sorted(users)) or environment_id
 
     def status(self) -> dict[str, Any]:
@@ -173,7 +175,11 @@ class Manager:
         runtime.plan_key = self._parts.planner.plan_key(site, runtime.source)
         if record is not None and record.plan_key == runtime.plan_key:
             runtime.workspace = self._parts.store.workspace(record.environment_id)
-        if runtime.serving is not None and runtime.serving == runtime.workspace and runtime.has_described_all():
+        if (
+            runtime.serving is not None
+            and runtime.serving == runtime.workspace
+            and runtime.has_described_all()
+        ):
             self._move(runtime, SiteState.READY)
         elif runtime.serving is not None:
             self._move(runtime, SiteState.STALE)
@@ -185,7 +191,9 @@ class Manager:
 
     def _prepare_later(self, runtime: SiteRuntime) -> None:
         if self.mode is BuildMode.OFF and not self._is_built(runtime):
-            log.warning("%s: not built, and COMFY_ENV_BUILD=off; run install.py or choose another value.", runtime.id)
+            log.warning(
+                "%s: not built, and COMFY_ENV_BUILD=off; run install.py or choose another value.", runtime.id
+            )
             return
         with self._lock:
             if runtime.id in self._preparing:
@@ -198,7 +206,7 @@ class Manager:
             self._build(runtime)
             while not self._is_finished(runtime):
                 self._describe(runtime)
-        except Exception as error:  # the boundary of this thread: every failure becomes the site's state
+        except Exception as error:  # noqa: BLE001  # this thread's boundary: every failure becomes the site's state
             self._keep_traceback(runtime, error)
             with self._lock:
                 self._preparing.discard(runtime.id)
@@ -251,7 +259,9 @@ class Manager:
         try:
             write_record(self._record_path(runtime), record)
         except OSError as error:
-            log.warning("%s: the description of its nodes cannot be kept (%s); the next start makes it anew.", runtime.id, error)
+            log.warning(
+                "%s: its description cannot be kept (%s); the next start makes it anew.", runtime.id, error
+            )
 
     def _is_finished(self, runtime: SiteRuntime) -> bool:
         """Ends the preparing in one step with the check: a module that is wanted a moment later starts it again."""
@@ -316,7 +326,8 @@ class Manager:
                 "Run install.py of comfy-env manager, or start ComfyUI without that variable."
             )
         log_path = runtime.workspace.log_path if runtime.workspace is not None else self._parts.store.root
-        return f"The environment of {runtime.id!r} is still {runtime.state.value}. Try again in a moment. Log: {log_path}"
+        state = runtime.state.value
+        return f"The environment of {runtime.id!r} is still {state}. Try again in a moment. Log: {log_path}"
 
     def _is_built(self, runtime: SiteRuntime) -> bool:
         return runtime.workspace is not None and runtime.workspace.is_done()

@@ -49,7 +49,12 @@ def main(arguments: Sequence[str]) -> int:
         mode=BuildMode.BLOCKING,
     )
     manager.add_listener(Narrator(log, manager.names_of))
-    log.info("%d isolated in %s; environments in %s", len(found.sites), ", ".join(map(str, directories)), store.root)
+    log.info(
+        "%d isolated in %s; environments in %s",
+        len(found.sites),
+        ", ".join(map(str, directories)),
+        store.root,
+    )
     began = time.monotonic()
     try:
         manager.allow_workers()

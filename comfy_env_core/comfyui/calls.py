@@ -42,7 +42,11 @@ class SiteCaller:
         loop = asyncio.get_running_loop()
         pending = await loop.run_in_executor(None, self._start, call, get_executing_context())
         finished = asyncio.Event()
-        pending.add_done_callback(lambda _: loop.call_soon_threadsafe(finished.set))
+
+        def wake(_: WorkerCall) -> None:
+            loop.call_soon_threadsafe(finished.set)
+
+        pending.add_done_callback(wake)
         is_cancelled = False
         try:
             while not pending.done():
@@ -96,4 +100,4 @@ def _raise_as_host_interrupt(error: Exception) -> None:
     kind = type(error)
     if (kind.__module__, kind.__qualname__) == _INTERRUPT_CLASS:
         comfy.model_management.interrupt_current_processing(False)
-        raise comfy.model_management.InterruptProcessingException() from error
+        raise comfy.model_management.InterruptProcessingException from error

@@ -45,7 +45,9 @@ class DeferredCaller:
         return await self._caller.call_async(call)
 
     def file_names(self, folder: str) -> list[str] | None:
-        return folder_paths.get_filename_list(folder) if folder in folder_paths.folder_names_and_paths else None
+        return (
+            folder_paths.get_filename_list(folder) if folder in folder_paths.folder_names_and_paths else None
+        )
 
     def forget(self, instance: str) -> None:
         self._manager.forget(self._site, instance)

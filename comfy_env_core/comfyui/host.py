@@ -37,7 +37,9 @@ class Host:
 
 def _what_this_host_skips() -> Callable[[Path], str | None]:
     """The filters that ComfyUI applies before it loads a pack: we never scan, build or spawn for one that it skips."""
-    by_arguments = host_skips(args.disable_all_custom_nodes, frozenset(getattr(args, "whitelist_custom_nodes", ())))
+    by_arguments = host_skips(
+        args.disable_all_custom_nodes, frozenset(getattr(args, "whitelist_custom_nodes", ()))
+    )
     manager = sys.modules.get("comfyui_manager")
     disabled_by_manager = getattr(manager, "should_be_disabled", None)
 

@@ -43,7 +43,9 @@ class Injector:
         for presence in presences:
             _forget_modules(presence.forget())
         if not await nodes.load_custom_node(str(pack_path), _not_custom(), module_parent="custom_nodes"):
-            raise RuntimeError(f"ComfyUI could not load {str(pack_path)!r}; its message is in the lines above.")
+            raise RuntimeError(
+                f"ComfyUI could not load {str(pack_path)!r}; its message is in the lines above."
+            )
         unregister_unready()
         changed = tuple(
             sorted(name for name, value in nodes.NODE_CLASS_MAPPINGS.items() if before.get(name) is not value)
@@ -56,8 +58,11 @@ class Injector:
 
 
 def unregister_unready() -> None:
-    """Takes out the nodes that a pack registered with stubs. ComfyUI would show them without inputs, and a workflow that
-    is open in the page would lose its links to them; missing nodes keep theirs."""
+    """Takes out the nodes that a pack registered with stubs.
+
+    ComfyUI would show them without inputs, and a workflow that is open in the page would lose its links to them;
+    missing nodes keep theirs.
+    """
     for name, node in list(nodes.NODE_CLASS_MAPPINGS.items()):
         if isinstance(node, type) and issubclass(node, NotReady):
             del nodes.NODE_CLASS_MAPPINGS[name]
@@ -77,5 +82,9 @@ def _forget_modules(names: Iterable[str]) -> None:
         module = sys.modules.pop(name, None)
         parent, _, child = name.rpartition(".")
         # `from . import child` looks at the parent's attribute before it looks at sys.modules.
-        if module is not None and parent in sys.modules and getattr(sys.modules[parent], child, None) is module:
+        if (
+            module is not None
+            and parent in sys.modules
+            and getattr(sys.modules[parent], child, None) is module
+        ):
             delattr(sys.modules[parent], child)

@@ -18,6 +18,7 @@ from comfy_env_core.wire.snapshot import thaw
 
 log = logging.getLogger("comfy-env")
 
+
 class NotReady:
     """Stands for a class whose module has no environment yet, so that `from .isolated import Node` does not fail.
 
@@ -90,7 +91,9 @@ def _top_level_names(source: Path | None) -> Iterable[tuple[str, ast.expr | None
         return
     for statement in tree.body:
         if isinstance(statement, ast.Assign):
-            yield from ((target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name))
+            yield from (
+                (target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name)
+            )
         elif isinstance(statement, ast.ClassDef):
             yield statement.name, None
         elif isinstance(statement, (ast.Import, ast.ImportFrom)):

@@ -30,7 +30,7 @@ def to_host_values(result: Any, return_types: Sequence[Any]) -> Any:
     if not isinstance(result, (tuple, list)):
         return result
     types = [*return_types, *[None] * (len(result) - len(return_types))]
-    return type(result)(_to_socket(value, kind) for value, kind in zip(result, types))
+    return type(result)(_to_socket(value, kind) for value, kind in zip(result, types, strict=False))
 
 
 def _to_socket(value: Any, kind: Any) -> Any:
@@ -39,5 +39,8 @@ def _to_socket(value: Any, kind: Any) -> Any:
     if kind in _FLOAT_SOCKETS and isinstance(value, numpy.ndarray):
         return torch.from_numpy(value).to(torch.float32)
     if kind in _DICT_SOCKETS and isinstance(value, dict):
-        return {key: torch.from_numpy(item) if isinstance(item, numpy.ndarray) else item for key, item in value.items()}
+        return {
+            key: torch.from_numpy(item) if isinstance(item, numpy.ndarray) else item
+            for key, item in value.items()
+        }
     return value

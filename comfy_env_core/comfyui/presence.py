@@ -69,7 +69,9 @@ class Presence:
 def _exports(module: ModuleType) -> Iterable[object]:
     """What is recognisable by identity in an importing module: not constants, which Python may share."""
     return [
-        value for name, value in vars(module).items() if not name.startswith("__") and isinstance(value, (dict, type))
+        value
+        for name, value in vars(module).items()
+        if not name.startswith("__") and isinstance(value, (dict, type))
     ]
 
 

@@ -121,7 +121,7 @@ def _make_input_types(frozen: Any, caller: NodeCaller) -> classmethod[Any, Any, 
 def _fresh(value: Any) -> Any:
     """A copy of the containers with the same leaves: callers may change what they got, as with the real method.
 
-    Exact dicts and lists only. Their subclasses are tricks with a behaviour of their own and are handed out as they are.
+    Exact types only: subclasses are tricks with a behaviour of their own and are handed out as they are.
     """
     if type(value) is dict:
         return {key: _fresh(item) for key, item in value.items()}

@@ -24,7 +24,9 @@ class Refusal:
         self._reason = reason
 
     def provide(self, module: ModuleType, location: Path) -> None:
-        raise ImportError(f"{str(location)!r} runs in an environment of its own, and that cannot be had now: {self._reason}")
+        raise ImportError(
+            f"{str(location)!r} runs in an environment of its own, and that cannot be had now: {self._reason}"
+        )
 
 
 def refuse_isolated_packs(reason: str) -> None:

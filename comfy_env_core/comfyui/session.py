@@ -6,7 +6,6 @@ module-level state in this package.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 from pathlib import Path
+from types import ModuleType
 
 from comfy_env_core import __version__, assembly
 from comfy_env_core.comfyui import hooks, policy
@@ -43,7 +44,8 @@ def prestartup() -> None:
     manager.add_listener(session)
     hooks.install(
         hooks.IsolatedPaths(
-            (presence.site.site.directory, _AllowingWorkers(presence, manager)) for presence in presences.values()
+            (presence.site.site.directory, _AllowingWorkers(presence, manager))
+            for presence in presences.values()
         )
     )
     atexit.register(manager.shutdown)
@@ -79,7 +81,7 @@ class _AllowingWorkers:
         self._presence = presence
         self._manager = manager
 
-    def provide(self, module: hooks.ModuleType, location: Path) -> None:
+    def provide(self, module: ModuleType, location: Path) -> None:
         self._manager.allow_workers()
         self._presence.provide(module, location)
 
@@ -87,7 +89,11 @@ class _AllowingWorkers:
 def _tell(found: Scan, manager: Manager, store: Store) -> None:
     sites = list(manager.sites.values())
     if not sites:
-        log.info("comfy-env manager %s: no pack with a comfy-env.toml (%.0f ms)", __version__, found.duration_s * 1e3)
+        log.info(
+            "comfy-env manager %s: no pack with a comfy-env.toml (%.0f ms)",
+            __version__,
+            found.duration_s * 1e3,
+        )
         return
     ready = [site for site in sites if site.state is SiteState.READY]
     log.info(

@@ -10,6 +10,7 @@ import sys
 
 assert sys.platform == "win32"
 
+import contextlib
 import ctypes
 import signal
 import subprocess
@@ -121,10 +122,9 @@ class Tether:
 
     def terminate(self, popen: subprocess.Popen[bytes]) -> None:
         """Ctrl+Break to the group, the nearest thing to SIGTERM that Windows has."""
-        try:
+        # It may have no console to be reached through, or be gone; killing comes next.
+        with contextlib.suppress(OSError):
             popen.send_signal(signal.CTRL_BREAK_EVENT)
-        except OSError:
-            pass  # it has no console to be reached through, or it is gone; killing comes next
 
     def kill(self, popen: subprocess.Popen[bytes]) -> None:
         """End every process of the job."""

@@ -68,12 +68,13 @@ class Planner:
         An install into the host's Python changes the time stamp of its site-packages.
         """
         parts = [RECIPE, sys.version, sys.executable, Platform.current().name]
-        for name in ("purelib", "platlib"):
-            parts.append(_stamp(Path(sysconfig.get_path(name))))
+        parts.extend(_stamp(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib"))
         if self._comfyui_source is not None:
             parts.append(_stamp(self._comfyui_source / "requirements.txt"))
         parts.append(_NVIDIA_VERSION.read_text() if _NVIDIA_VERSION.exists() else "")
-        parts.extend(f"{key}={value}" for key, value in sorted(self._environ.items()) if _RELEVANT_VARIABLES.match(key))
+        parts.extend(
+            f"{key}={value}" for key, value in sorted(self._environ.items()) if _RELEVANT_VARIABLES.match(key)
+        )
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
     @functools.cached_property

@@ -125,7 +125,9 @@ class SiteRuntime:
     def wait_for_description(self, module: str) -> Description | None:
         """Waits until the module is described; None when the site failed instead."""
         with self._changed:
-            self._changed.wait_for(lambda: self.description(module) is not None or self.state is SiteState.FAILED)
+            self._changed.wait_for(
+                lambda: self.description(module) is not None or self.state is SiteState.FAILED
+            )
             return self.description(module)
 
     def status(self) -> SiteStatus:

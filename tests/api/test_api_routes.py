@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-aiohttp = pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it there are no routes to test")
+aiohttp = pytest.importorskip(
+    "aiohttp", reason="aiohttp comes with ComfyUI; without it there are no routes to test"
+)
 
 from aiohttp import web  # noqa: E402  (see the line above)
 from aiohttp.test_utils import TestClient, TestServer  # noqa: E402

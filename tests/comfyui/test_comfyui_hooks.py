@@ -102,7 +102,9 @@ def test_parent_on_sys_path_makes_the_directory_itself_isolated(pack: Path, reco
     assert importlib.import_module("mesh.boolean").FILLED
 
 
-def test_same_name_elsewhere_on_sys_path_is_left_alone(pack: Path, recorder: Recorder, tmp_path: Path) -> None:
+def test_same_name_elsewhere_on_sys_path_is_left_alone(
+    pack: Path, recorder: Recorder, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mesh.py").write_text("RAN = True\n")
     sys.path.insert(0, str(tmp_path / "other"))
@@ -110,7 +112,9 @@ def test_same_name_elsewhere_on_sys_path_is_left_alone(pack: Path, recorder: Rec
     assert recorder.provided == []
 
 
-def test_directory_whose_name_begins_like_an_isolated_one_is_left_alone(pack: Path, recorder: Recorder) -> None:
+def test_directory_whose_name_begins_like_an_isolated_one_is_left_alone(
+    pack: Path, recorder: Recorder
+) -> None:
     (pack / "nodes" / "mesh_tools.py").write_text("RAN = True\n")
     root = load_root(pack)
     assert importlib.import_module(root.__name__ + ".nodes.mesh_tools").RAN

@@ -39,6 +39,10 @@ POSITIONAL = int(inspect.Parameter.POSITIONAL_OR_KEYWORD)
 KEYWORDS = int(inspect.Parameter.VAR_KEYWORD)
 
 
+def function(kind: str, *parameters: list[Any]) -> dict[str, Any]:
+    return {"kind": kind, "async": False, "parameters": list(parameters)}
+
+
 def describe(**changes: Any) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "module": "pack.nodes",
@@ -48,12 +52,14 @@ def describe(**changes: Any) -> dict[str, Any]:
             "FUNCTION": freeze("blur"),
             "CATEGORY": freeze("image"),
         },
-        "input_types": freeze({"required": {"radius": ("INT", {"min": 0, "max": 9})}, "hidden": {"id": "UNIQUE_ID"}}),
+        "input_types": freeze(
+            {"required": {"radius": ("INT", {"min": 0, "max": 9})}, "hidden": {"id": "UNIQUE_ID"}}
+        ),
         "input_types_error": None,
         "functions": {
-            "blur": {"kind": "instance", "async": False, "parameters": [["self", POSITIONAL, False], ["radius", POSITIONAL, False]]},
-            "IS_CHANGED": {"kind": "class", "async": False, "parameters": [["cls", POSITIONAL, False], ["kw", KEYWORDS, False]]},
-            "VALIDATE_INPUTS": {"kind": "class", "async": False, "parameters": [["cls", POSITIONAL, False], ["radius", POSITIONAL, False]]},
+            "blur": function("instance", ["self", POSITIONAL, False], ["radius", POSITIONAL, False]),
+            "IS_CHANGED": function("class", ["cls", POSITIONAL, False], ["kw", KEYWORDS, False]),
+            "VALIDATE_INPUTS": function("class", ["cls", POSITIONAL, False], ["radius", POSITIONAL, False]),
         },
     }
     entry.update(changes)
@@ -122,7 +128,9 @@ def test_class_functions_have_no_instance(caller: RecordingCaller) -> None:
     assert caller.calls[0].instance is None
 
 
-def test_validation_signature_is_exact_and_the_call_does_not_block_the_event_loop(caller: RecordingCaller) -> None:
+def test_validation_signature_is_exact_and_the_call_does_not_block_the_event_loop(
+    caller: RecordingCaller,
+) -> None:
     """ComfyUI leaves out its own checks for the names it finds, and runs this on the server's loop."""
     proxy = make(caller)
     spec = inspect.getfullargspec(proxy.VALIDATE_INPUTS)
@@ -133,7 +141,11 @@ def test_validation_signature_is_exact_and_the_call_does_not_block_the_event_loo
 
 def test_validation_with_keywords_says_so(caller: RecordingCaller) -> None:
     functions = describe()["classes"][0]["functions"]
-    functions["VALIDATE_INPUTS"] = {"kind": "static", "async": False, "parameters": [["kwargs", KEYWORDS, False]]}
+    functions["VALIDATE_INPUTS"] = {
+        "kind": "static",
+        "async": False,
+        "parameters": [["kwargs", KEYWORDS, False]],
+    }
     spec = inspect.getfullargspec(make(caller, functions=functions).VALIDATE_INPUTS)
     assert (spec.args, spec.varkw) == ([], "kwargs")
 
@@ -153,5 +165,8 @@ def test_one_worker_class_is_one_proxy_in_every_module(caller: RecordingCaller) 
 
 
 def test_host_attributes_written_by_comfyui_are_not_taken_over(caller: RecordingCaller) -> None:
-    attributes = {**describe()["classes"][0]["attributes"], "RELATIVE_PYTHON_MODULE": freeze("custom_nodes.worker")}
+    attributes = {
+        **describe()["classes"][0]["attributes"],
+        "RELATIVE_PYTHON_MODULE": freeze("custom_nodes.worker"),
+    }
     assert not hasattr(make(caller, attributes=attributes), "RELATIVE_PYTHON_MODULE")

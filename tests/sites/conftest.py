@@ -52,11 +52,15 @@ class VenvEngine:
     def provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
         self.builds += 1
         if "missing" in plan.pypi:
-            raise BuildError(BuildCause.NO_SUCH_PACKAGE, "There is no package 'missing'.", "Correct the name.")
+            raise BuildError(
+                BuildCause.NO_SUCH_PACKAGE, "There is no package 'missing'.", "Correct the name."
+            )
         venv.EnvBuilder(symlinks=True).create(workspace.prefix)
         (site_packages,) = workspace.prefix.glob("lib/python*/site-packages")
         (site_packages / "tests.pth").write_text(str(Path(msgpack.__file__).parents[1]))
-        packages = (Package("msgpack", msgpack.__version__ if hasattr(msgpack, "__version__") else "1", "pypi"),)
+        packages = (
+            Package("msgpack", msgpack.__version__ if hasattr(msgpack, "__version__") else "1", "pypi"),
+        )
         return BuiltEnvironment(workspace.prefix, workspace.python, "3", self.name, self.version, packages)
 
 
@@ -151,5 +155,3 @@ def house(tmp_path: Path) -> Iterator[House]:
 @pytest.fixture
 def run_echo() -> Callable[[Manager, str, str], Any]:
     return echo
-
-

@@ -30,7 +30,9 @@ def failure_text(manager: Manager, site: str) -> str:
 
 def assert_ready(manager: Manager) -> None:
     assert manager.wait(WAIT_S)
-    assert {site.id: str(site.failure) for site in manager.sites.values() if site.state is not SiteState.READY} == {}
+    assert {
+        site.id: str(site.failure) for site in manager.sites.values() if site.state is not SiteState.READY
+    } == {}
 
 
 def worker_pids(manager: Manager) -> list[int]:
@@ -94,7 +96,7 @@ def test_node_of_a_failed_pack_says_what_is_wrong(house: House, run_echo: Echo) 
     house.pack("bad", config='[pypi-dependencies]\nmissing = "*"\n')
     manager = house.open()
     assert manager.wait(WAIT_S)
-    with pytest.raises(SiteNotReady, match="no package 'missing'.*Correct the name"):
+    with pytest.raises(SiteNotReady, match=r"no package 'missing'.*Correct the name"):
         run_echo(manager, "bad", "hello")
 
 
@@ -155,7 +157,7 @@ def test_changed_source_is_described_anew_without_a_build(house: House) -> None:
 def test_changed_file_is_built_while_the_old_environment_serves(house: House, run_echo: Echo) -> None:
     house.pack("pack")
     assert_ready(house.open())
-    house.pack("pack", config='# changed\n')
+    house.pack("pack", config="# changed\n")
     manager = house.open(workers=False)
     assert run_echo(manager, "pack", "old") == ("old!",)
     manager.allow_workers()
@@ -194,7 +196,8 @@ def test_store_whose_records_cannot_be_written_still_serves(house: House, run_ec
 
 
 def test_module_that_the_host_wants_later_is_described_then(house: House) -> None:
-    root = house.pack("pack", __init__="NODE_CLASS_MAPPINGS = {}", extra="class Later:\n    FUNCTION = 'f'\n    RETURN_TYPES = ()\n")
+    later = "class Later:\n    FUNCTION = 'f'\n    RETURN_TYPES = ()\n"
+    root = house.pack("pack", __init__="NODE_CLASS_MAPPINGS = {}", extra=later)
     manager = house.open()
     assert manager.wait(WAIT_S)
     runtime = manager.sites["pack"]
