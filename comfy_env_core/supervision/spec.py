@@ -17,7 +17,8 @@ class WorkerSpec:
     """One worker: a site, the environment it runs in, and what it is told of the host.
 
     `module_name` is ComfyUI's `sys.modules` name of the pack root; `comfyui` its source folder or None for a lean
-    environment; `host_facts` JSON (see worker.configuration). `pycache_dir` takes the bytecode of the pack's
+    environment; `host_facts` plain data (see worker.configuration), told once at the start: specs that differ only in
+    it are equal, so a new fact does not restart a worker. `pycache_dir` takes the bytecode of the pack's
     files, so that nothing is written into the pack.
     """
 
@@ -28,9 +29,9 @@ class WorkerSpec:
     module_name: str
     pack_dir: Path
     site_dir: Path
-    env_vars: Mapping[str, str]
+    env_vars: Mapping[str, str] = field(hash=False)
     comfyui: Path | None
-    host_facts: Mapping[str, Any] = field(hash=False)
+    host_facts: Mapping[str, Any] = field(compare=False)
     pycache_dir: Path
     log_path: Path
 

@@ -207,6 +207,7 @@ class Worker:
         with self._starting:
             if self.is_alive:
                 return
+            self._await_end()
             began = time.monotonic()
             self._move(WorkerState.STARTING)
             self._end_reason = None
@@ -376,6 +377,11 @@ class Worker:
         crash = WorkerCrashed(self.spec.pack_name, code, tail, self.spec.log_path)
         self._log.error("%s", crash)
         return crash
+
+    def _await_end(self) -> None:
+        """A worker that another thread is stopping has to be gone before it can start again."""
+        if self._state is WorkerState.STOPPING and self._connection is not None:
+            self._connection.join()
 
     def _move(self, target: WorkerState) -> None:
         with self._lock:

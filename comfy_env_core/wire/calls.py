@@ -127,6 +127,38 @@ class PendingCall:
         return f"<PendingCall {self.id} {self.method!r} to {self._connection.name}: {state}>"
 
 
+class Cancellation:
+    """As threading.Event, which it makes only when somebody waits: making one takes longer than a whole decode."""
+
+    __slots__ = ("_event", "_is_set")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._event: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether the caller gave up."""
+        return self._is_set
+
+    def set(self) -> None:
+        """The caller gave up."""
+        self._is_set = True
+        if self._event is not None:
+            self._event.set()
+
+    def clear(self) -> None:
+        """Take it back."""
+        self._is_set = False
+        if self._event is not None:
+            self._event.clear()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the caller gives up; whether it did."""
+        if self._event is None:
+            self._event = threading.Event()
+        return self._is_set or self._event.wait(timeout_s)
+
+
 class IncomingCall:
     """A call of the peer. Whoever takes it answers once: `reply` or `fail`.
 
@@ -138,7 +170,7 @@ class IncomingCall:
         self.id = call_id
         self.method = method
         self.connection = connection
-        self.cancelled = threading.Event()
+        self.cancelled = Cancellation()
         self.on_cancel: Callable[[], None] = _nothing
         self._payload = payload
 

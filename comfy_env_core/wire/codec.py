@@ -74,7 +74,7 @@ class _Encoding:
                 use_bin_type=True,
                 unicode_errors="surrogatepass",
             )
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EncodeError(
                 f"A value nested too deeply or containing itself cannot be sent: {error}"
             ) from error

@@ -177,7 +177,9 @@ class Connection:
     def _handle(self, frame: Frame) -> None:
         try:
             self._handlers(frame)
-        except WireError as error:
+        except Exception as error:  # this thread must go on, whatever a dispatcher does
+            if not isinstance(error, WireError):
+                log.exception("A message of %s could not be handled", self.name)
             if frame.kind == FrameKind.CALL:
                 self.send_failure(frame.call_id, error)
             elif isinstance(error, FrameError):

@@ -6,7 +6,6 @@ is, so a pack that never imports them pays nothing.
 
 from __future__ import annotations
 
-import contextvars
 import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +35,9 @@ class Bridges:
         actions: dict[str, Callable[[Any], None]] = {
             "comfy.utils": lambda module: module.set_progress_bar_global_hook(hook),
             "comfy.cli_args": lambda module: vars(module.args).update(arguments),
+            # Imported by a node while it runs: too late for `begin`.
+            "comfy_execution.utils": lambda module: _set_node_context(module, home.running.current()),
+            "comfy_execution.graph_utils": lambda module: _set_graph_prefix(module, home.running.current()),
         }
         sys.meta_path.insert(0, _AfterImport(actions))
 
@@ -44,16 +46,8 @@ class Bridges:
         if self._configuration.comfyui is None:
             return
         self._set_interrupt(False)
-        facts = call.context
-        node_id, index = facts.get("node_id"), facts.get("list_index")
-        execution: Any = sys.modules.get("comfy_execution.utils")
-        if execution is not None and node_id is not None:
-            context = execution.ExecutionContext(facts.get("prompt_id"), node_id, index)
-            variable: contextvars.ContextVar[Any] = execution.current_executing_context
-            variable.set(context)
-        graph: Any = sys.modules.get("comfy_execution.graph_utils")
-        if graph is not None and node_id is not None:
-            graph.GraphBuilder.set_default_prefix(node_id, index or 0, 0)
+        _set_node_context(sys.modules.get("comfy_execution.utils"), call)
+        _set_graph_prefix(sys.modules.get("comfy_execution.graph_utils"), call)
 
     def interrupt(self) -> None:
         """A call was cancelled (called on the reading thread)."""
@@ -64,6 +58,23 @@ class Bridges:
         switch = getattr(management, "interrupt_current_processing", None)
         if switch is not None:
             switch(value)
+
+
+def _set_node_context(module: Any, call: RunningCall | None) -> None:
+    """For `get_executing_context` of comfy_execution.utils."""
+    if module is None or call is None or call.context.get("node_id") is None:
+        return
+    facts = call.context
+    context = module.ExecutionContext(facts.get("prompt_id"), facts["node_id"], facts.get("list_index"))
+    module.current_executing_context.set(context)
+
+
+def _set_graph_prefix(module: Any, call: RunningCall | None) -> None:
+    """Node ids that a GraphBuilder makes begin with the id of the node that makes them."""
+    if module is not None and call is not None and call.context.get("node_id") is not None:
+        module.GraphBuilder.set_default_prefix(
+            call.context["node_id"], call.context.get("list_index") or 0, 0
+        )
 
 
 class _AfterImport:

@@ -25,6 +25,8 @@ def started() -> Iterator[list[Child]]:
     for child in children:
         child.kill_tree()
         child.wait(5)
+        if child.popen.stdout is not None:
+            child.popen.stdout.close()
 
 
 def run(started: list[Child], code: str) -> Child:

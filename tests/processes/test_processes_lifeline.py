@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,14 @@ print(child.pid, child.popen.stdout.readline().decode().strip(), flush=True)
 """
 
 
-def owner(busy: str, then: str, *, watcher: bool) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def owner(busy: str, then: str, *, watcher: bool) -> Iterator[subprocess.Popen[str]]:
     code = textwrap.dedent(OWNER).format(repository=str(REPOSITORY), busy=busy, then=then, watcher=watcher)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as host:
+        try:
+            yield host
+        finally:
+            host.kill()
 
 
 def is_running(pid: int) -> bool:
@@ -63,30 +70,30 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and
 @pytest.mark.parametrize("watcher", [False, True], ids=["signal", "watching shell"])
 @pytest.mark.parametrize("busy", [STUCK_IN_C, "import time; time.sleep(100)"], ids=["stuck in C", "asleep"])
 def test_killed_owner_takes_child_and_grandchild_along_within_a_second(busy: str, watcher: bool) -> None:
-    host = owner(busy, "time.sleep(100)", watcher=watcher)
-    assert host.stdout is not None
-    pids = [int(word) for word in host.stdout.readline().split()]
-    assert len(pids) == 2 and all(is_running(pid) for pid in pids)
-    host.send_signal(signal.SIGKILL)
-    host.wait()
-    assert seconds_until_gone(pids) < 1.0
+    with owner(busy, "time.sleep(100)", watcher=watcher) as host:
+        assert host.stdout is not None
+        pids = [int(word) for word in host.stdout.readline().split()]
+        assert len(pids) == 2 and all(is_running(pid) for pid in pids)
+        host.send_signal(signal.SIGKILL)
+        host.wait()
+        assert seconds_until_gone(pids) < 1.0
 
 
 def test_owner_that_returns_normally_leaves_nothing_behind() -> None:
-    host = owner("import time; time.sleep(100)", "os._exit(0)", watcher=False)
-    assert host.stdout is not None
-    pids = [int(word) for word in host.stdout.readline().split()]
-    host.wait()
-    assert seconds_until_gone(pids) < 1.0
+    with owner("import time; time.sleep(100)", "os._exit(0)", watcher=False) as host:
+        assert host.stdout is not None
+        pids = [int(word) for word in host.stdout.readline().split()]
+        host.wait()
+        assert seconds_until_gone(pids) < 1.0
 
 
 def test_watching_shell_leaves_when_the_child_has_ended() -> None:
-    host = owner("pass", "child.wait(5); print(child._tether._watcher, flush=True)", watcher=True)
-    assert host.stdout is not None
-    pids = [int(word) for word in host.stdout.readline().split()]
-    assert host.stdout.readline().strip() == "None"
-    assert host.wait(5) == 0
-    assert seconds_until_gone(pids) < 1.0
+    with owner("pass", "child.wait(5); print(child._tether._watcher, flush=True)", watcher=True) as host:
+        assert host.stdout is not None
+        pids = [int(word) for word in host.stdout.readline().split()]
+        assert host.stdout.readline().strip() == "None"
+        assert host.wait(5) == 0
+        assert seconds_until_gone(pids) < 1.0
 
 
 def test_lifeline_is_not_inherited_by_unrelated_children() -> None:

@@ -309,3 +309,21 @@ def test_sockets_and_pipes_are_not_inherited_by_programs_that_nodes_start(
     worker = start_worker(spec_for(pack))
     listed = worker.call("run", request(worker.spec.module_name, "run")).result(10)
     assert "socket:" not in listed
+
+
+def test_worker_that_is_being_stopped_can_be_started_again_at_once(
+    tmp_path: Path, services: RecordingServices
+) -> None:
+    spec = spec_for(node_pack(tmp_path, SLEEP))
+    pool = WorkerPool(services)
+    try:
+        worker = pool.get(spec)
+        pid = worker.pid
+        stopping = threading.Thread(target=worker.stop)
+        stopping.start()
+        wait_for(lambda: worker.state is not WorkerState.IDLE)
+        assert pool.get(spec).pid != pid
+        stopping.join()
+        assert pool.running(spec.site_id) is worker
+    finally:
+        pool.stop_all()

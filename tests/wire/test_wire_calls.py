@@ -215,3 +215,19 @@ def test_callbacks_are_called_once_now_or_later(connect: Callable[..., Any]) -> 
     call.add_done_callback(lambda _: called.append("late"))
     assert called == ["first", "late"]
     assert left.call("x").done() is False
+
+
+def test_mistake_in_a_dispatcher_fails_that_call_and_nothing_else(
+    connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(call: IncomingCall) -> None:
+        if call.method == "bad":
+            raise ZeroDivisionError("in the dispatcher")
+        call.reply("fine")
+
+    left, _ = connect(right=break_down)
+    with pytest.raises(ZeroDivisionError, match="in the dispatcher"):
+        left.call("bad").result(5)
+    left.notify("bad")
+    assert left.call("good").result(5) == "fine"
+    assert "could not be handled" in caplog.text

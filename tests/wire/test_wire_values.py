@@ -6,10 +6,13 @@ import contextlib
 import enum
 import os
 import pathlib
+import sys
+import types
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,3 +163,21 @@ def test_values_travel_through_a_connection(connect: Callable[..., Any]) -> None
 def test_message_that_announces_objects_it_has_not_is_a_decode_error(body: bytes) -> None:
     with pytest.raises(DecodeError):
         Payload(body, 0, [], LentObjects(), BorrowedObjects("peer"))
+
+
+def test_small_class_of_comfyui_travels_where_both_sides_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("comfy_execution.graph_utils")
+    kind = type("ExecutionBlocker", (), {"__module__": module.__name__, "__qualname__": "ExecutionBlocker"})
+    vars(module)["ExecutionBlocker"] = kind
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    blocker: Any = kind()
+    blocker.message = "stop"
+    back = round_trip((blocker,))[0]
+    assert type(back) is kind and back.message == "stop"
+
+
+def test_class_that_is_not_on_the_list_is_never_rebuilt() -> None:
+    content = msgpack.packb(["subprocess", "Popen", {"args": "x"}])
+    body = NO_KEYS + msgpack.packb(msgpack.ExtType(34, content))
+    with pytest.raises(DecodeError, match=r"subprocess\.Popen is not a class that may be rebuilt"):
+        Payload(body, 0, [], LentObjects(), BorrowedObjects("peer")).decode()
