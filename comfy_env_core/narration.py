@@ -54,8 +54,10 @@ class Narrator:
             self._log.error("%s: failed. %s", site.id, site.failure)
 
     def _building_line(self, job: JobSnapshot, *, is_first: bool) -> str:
+        names = self._names(job.environment_id)
+        if is_first:
+            return f"{names}: building its environment {job.environment_id}; log: {job.log_path}"
         phase = job.phase.value if job.phase is not None else job.state.value
-        counts = f", {job.packages_done}/{job.packages_total} packages" if job.packages_total else ""
-        text = f" ({job.text})" if job.text else ""
-        log = f"; log: {job.log_path}" if is_first else ""
-        return f"{self._names(job.environment_id)}: {phase}{counts}{text}, {job.elapsed_s:.0f} s{log}"
+        text = f": {job.text}" if job.text else ""
+        counts = f", {job.packages_done} of {job.packages_total} packages" if job.packages_total else ""
+        return f"{names}: {phase}{text}{counts}, {job.elapsed_s:.0f} s"

@@ -157,8 +157,7 @@ class Job:
         state = EnvironmentState.CANCELLED if cancelled else EnvironmentState.FAILED
         if self._install_log is not None:
             error = error.with_log(self._install_log.path, self._install_log.tail()[-20:])
-        if not cancelled:
-            log.warning("Environment %s could not be built: %s", self.environment_id, error)
+        log.debug("Environment %s could not be built: %s", self.environment_id, error)  # listeners tell people
         with self._lock:
             self._change(state=ENVIRONMENT_MOVES.move(self._snapshot.state, state), error=error)
 
