@@ -97,12 +97,9 @@ def test_watching_shell_leaves_when_the_child_has_ended() -> None:
 
 
 def test_lifeline_is_not_inherited_by_unrelated_children() -> None:
-    host = owner(
-        "import time; time.sleep(100)", "print(len(os.listdir('/proc/self/fd')), flush=True)", watcher=False
-    )
-    assert host.stdout is not None
-    host.stdout.readline()
-    # 0, 1, 2, the output pipe, our end of the line, and the listing itself
-    assert int(host.stdout.readline()) <= 6
-    host.wait()
-    assert not os.path.exists(f"/proc/{host.pid}")
+    count_open = "print(len(os.listdir('/proc/self/fd')), flush=True)"
+    with owner("import time; time.sleep(100)", count_open, watcher=False) as host:
+        assert host.stdout is not None
+        host.stdout.readline()
+        # 0, 1, 2, the output pipe, our end of the line, and the listing itself
+        assert int(host.stdout.readline()) <= 6
