@@ -140,7 +140,7 @@ def test_call_that_ignores_cancel_ends_with_its_worker(tmp_path: Path, start_wor
     call.cancel(kill_after_s=0.3)
     with pytest.raises(WorkerStopped, match=r"did not react to cancel within 0.3 s"):
         call.result(10)
-    assert other.done()
+    assert other.wait(5)
     assert worker.state is WorkerState.STOPPED
     assert pid is not None and not is_running(pid)
 
