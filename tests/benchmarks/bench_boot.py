@@ -1,0 +1,124 @@
+"""A warm start with 100 ready isolated packs: what it adds to ComfyUI's boot, and that it starts no process.
+
+Run: ``nox -s bench -- tests/benchmarks/bench_boot.py``. Prints the medians of interleaved boots without and with the
+packs, their difference and ratio. The 100 packs ship the same file, so they share one environment, built once.
+Target: under 300 ms and 0 processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from host.base import make_base
+from host.installation import Installation, prepare
+from host.server import ComfyUI
+
+TARGET_S = 0.3
+CONFIG = '[pypi-dependencies]\nnumpy = "*"\n'
+PACK = """
+import numpy
+
+
+class Node:
+    CATEGORY = "bench"
+    FUNCTION = "run"
+    RETURN_TYPES = ("INT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {{"required": {{"value": ("INT", {{"default": {number}}})}}}}
+
+    def run(self, value):
+        return (int(numpy.add(value, 1)),)
+
+
+NODE_CLASS_MAPPINGS = {{"Bench{number:03}": Node}}
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packs", type=int, default=100)
+    parser.add_argument("--boots", type=int, default=5)
+    options = parser.parse_args()
+    installation = prepare()
+    with tempfile.TemporaryDirectory(prefix="bench-boot-") as name:
+        root = Path(name)
+        plain = make_base(root / "plain", with_us=False)
+        full = make_base(root / "full")
+        write_packs(full / "custom_nodes", options.packs)
+        environment = {"COMFY_ENV_ROOT": str(root / "store")}
+        build(installation, full, environment, options.packs)
+        without: list[Boot] = []
+        with_packs: list[Boot] = []
+        for _ in range(options.boots):
+            without.append(boot(installation, plain, {}))
+            with_packs.append(boot(installation, full, environment))
+    return report(without, with_packs, options.packs)
+
+
+def write_packs(custom_nodes: Path, count: int) -> None:
+    for number in range(count):
+        pack = custom_nodes / f"bench-{number:03}"
+        pack.mkdir()
+        (pack / "comfy-env.toml").write_text(CONFIG, encoding="utf-8")
+        (pack / "__init__.py").write_text(PACK.format(number=number), encoding="utf-8")
+
+
+def build(installation: Installation, base: Path, environment: dict[str, str], count: int) -> None:
+    """The first start, until all packs are described. Each needs a worker once: this takes a while."""
+    with ComfyUI(installation, base / "first.log") as comfyui:
+        comfyui.start(base, environment=environment, deadline_s=600)
+        states = [site["state"] for site in comfyui.wait_for_sites(timeout_s=1200).values()]
+        if states != ["ready"] * count:
+            raise SystemExit(f"not every pack became ready: {states}\n{comfyui.log_tail()}")
+        print(
+            f"{count} packs ready, {len(list(Path(environment['COMFY_ENV_ROOT']).glob('_env_*')))} environment"
+        )
+
+
+@dataclass(frozen=True)
+class Boot:
+    """Seconds until the server answered, the processor seconds it used for that, the processes it had started."""
+
+    wall_s: float
+    cpu_s: float
+    processes: int
+
+
+def boot(installation: Installation, base: Path, environment: dict[str, str]) -> Boot:
+    with ComfyUI(installation, base / "boot.log") as comfyui:
+        comfyui.start(base, environment=environment)
+        times = psutil.Process(comfyui.pid).cpu_times()
+        return Boot(comfyui.boot_s, times.user + times.system, len(comfyui.children()))
+
+
+def report(plain: list[Boot], full: list[Boot], count: int) -> int:
+    """Medians and ranges of both clocks; judged are the best processor times, which other work disturbs least."""
+    for name, read in (("wall clock", lambda one: one.wall_s), ("processor", lambda one: one.cpu_s)):
+        without, with_packs = sorted(map(read, plain)), sorted(map(read, full))
+        before, after = statistics.median(without), statistics.median(with_packs)
+        print(
+            f"{name}: {before:.2f} s without us, {after:.2f} s with {count} isolated packs (medians of {len(plain)})"
+        )
+        print(f"  difference {1000 * (after - before):+.0f} ms, ratio {after / before:.3f};", end=" ")
+        print(
+            f"without {without[0]:.2f} to {without[-1]:.2f}, with {with_packs[0]:.2f} to {with_packs[-1]:.2f}"
+        )
+    processes = max(one.processes for one in full)
+    added_s = min(one.cpu_s for one in full) - min(one.cpu_s for one in plain)
+    held = added_s < TARGET_S and processes == 0
+    print(f"processes started: {processes}; best against best: {1000 * added_s:+.0f} ms of processor time")
+    print(f"target (under {1000 * TARGET_S:.0f} ms more, no process): {'held' if held else 'MISSED'}")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
