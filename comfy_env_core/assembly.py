@@ -28,6 +28,7 @@ def assemble(
     comfyui_source: Path | None,
     services: HostServices,
     mode: BuildMode,
+    host_facts: Mapping[str, Any],
     environ: Mapping[str, str] = os.environ,
 ) -> Manager:
     """A manager over what was scanned; nothing is started yet."""
@@ -40,6 +41,7 @@ def assemble(
         make_spec=_make_spec,
         comfyui_source=comfyui_source,
         module_name=root_module_name,
+        host_facts=host_facts,
         import_timeout_s=float(environ.get("COMFY_ENV_IMPORT_TIMEOUT_S", IMPORT_TIMEOUT_S)),
     )
     return Manager(parts, scan, mode)
@@ -84,9 +86,10 @@ def root_module_name(pack: Path) -> str:
     return str(pack).replace(".", "_x_")
 
 
-def find_comfyui(start: Path) -> Path | None:
-    """The ComfyUI source above `start`, known by two of its files; None when there is none."""
-    for directory in (start, *start.parents):
+def find_comfyui(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """ComfyUI's own code: `COMFYUI_PATH` (ComfyUI-Manager sets it), else above `start`. None when there is none."""
+    named = environ.get("COMFYUI_PATH", "").strip()
+    for directory in (Path(named), start, *start.parents) if named else (start, *start.parents):
         if (directory / "comfyui_version.py").is_file() and (directory / "nodes.py").is_file():
-            return directory
+            return directory.resolve()
     return None

@@ -256,6 +256,8 @@ class Manager:
             descriptions=descriptions,
         )
         runtime.adopt(record, workspace)
+        if any(entry["input_types_error"] for module in descriptions.values() for entry in module["classes"]):
+            return  # a list of files or devices that could not be had now: the next start asks again
         try:
             write_record(self._record_path(runtime), record)
         except OSError as error:

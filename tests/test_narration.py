@@ -1,4 +1,4 @@
-"""What a terminal shows of builds and sites: every step once, a heartbeat, and never a hundred lines for a quiet start."""
+"""What a terminal shows of builds and sites: every step once, a heartbeat, few lines for a quiet start."""
 
 from __future__ import annotations
 

@@ -157,7 +157,9 @@ class Job:
         state = EnvironmentState.CANCELLED if cancelled else EnvironmentState.FAILED
         if self._install_log is not None:
             error = error.with_log(self._install_log.path, self._install_log.tail()[-20:])
-        log.debug("Environment %s could not be built: %s", self.environment_id, error)  # listeners tell people
+        log.debug(
+            "Environment %s could not be built: %s", self.environment_id, error
+        )  # listeners tell people
         with self._lock:
             self._change(state=ENVIRONMENT_MOVES.move(self._snapshot.state, state), error=error)
 

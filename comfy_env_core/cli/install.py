@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,11 @@ log = logging.getLogger("comfy-env")
 _PACK_ROOT = Path(__file__).absolute().parents[2]
 
 
-class NoHost:
-    """`HostServices` where no ComfyUI runs: describing nodes must not need them."""
+class InstallServices:
+    """`HostServices` where no ComfyUI runs: its directories are known if its code is, there is no page to tell."""
+
+    def __init__(self, comfyui_source: Path | None) -> None:
+        self._comfyui_source = comfyui_source
 
     def progress(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
         pass
@@ -32,21 +37,33 @@ class NoHost:
         pass
 
     def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        raise RuntimeError(f"folder_paths.{function} needs a running ComfyUI; this is an installation.")
+        if self._comfyui_source is None:
+            raise RuntimeError(
+                f"folder_paths.{function} was asked for, and no ComfyUI was found (see COMFYUI_PATH)."
+            )
+        if str(self._comfyui_source) not in sys.path:
+            sys.path.append(str(self._comfyui_source))
+        from comfy_env_core.comfyui import folders  # possible from here on: it imports ComfyUI's folder_paths
+
+        return folders.answer(function, args, kwargs)
 
 
 def main(arguments: Sequence[str]) -> int:
     """0: everything is ready. 1: something failed, told in the last lines. 130: interrupted."""
     options = _parser().parse_args(arguments)
-    directories = tuple(options.custom_nodes) or (_custom_nodes_beside_us(),)
+    directories = tuple(Path(os.path.abspath(path)) for path in options.custom_nodes) or (
+        _custom_nodes_beside_us(),
+    )
     found = scan(directories, host_skips(disable_all=False, whitelist=()))
     store = Store.default()
+    comfyui_source = assembly.find_comfyui(directories[0])
     manager = assembly.assemble(
         store,
         found,
-        comfyui_source=assembly.find_comfyui(directories[0]),
-        services=NoHost(),
+        comfyui_source=comfyui_source,
+        services=InstallServices(comfyui_source),
         mode=BuildMode.BLOCKING,
+        host_facts=_host_facts(),
     )
     manager.add_listener(Narrator(log, manager.names_of))
     log.info(
@@ -66,6 +83,15 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         manager.shutdown()
     return _summary(manager, time.monotonic() - began)
+
+
+def _host_facts() -> dict[str, Any]:
+    """ComfyUI's modules refuse to be imported with a torch for the CPU unless they are told `--cpu`."""
+    try:
+        torch_version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return {}
+    return {"cli_args": {"cpu": True}} if torch_version.endswith("+cpu") else {}
 
 
 def _summary(manager: Manager, elapsed_s: float) -> int:

@@ -11,8 +11,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import folder_paths
-
+from comfy_env_core.comfyui import folders
 from comfy_env_core.comfyui.proxies import NodeCall
 from comfy_env_core.sites.runtime import SiteRuntime
 
@@ -45,9 +44,7 @@ class DeferredCaller:
         return await self._caller.call_async(call)
 
     def file_names(self, folder: str) -> list[str] | None:
-        return (
-            folder_paths.get_filename_list(folder) if folder in folder_paths.folder_names_and_paths else None
-        )
+        return folders.file_names(folder)
 
     def forget(self, instance: str) -> None:
         self._manager.forget(self._site, instance)

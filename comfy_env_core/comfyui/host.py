@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy.cli_args import args
@@ -18,12 +19,16 @@ log = logging.getLogger("comfy-env")
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """`custom_nodes`: the directories that ComfyUI will visit, in its order. `source`: its own code."""
+    """`custom_nodes`: the directories that ComfyUI will visit, in its order. `source`: its own code.
+
+    `facts`: what workers are told of this ComfyUI, see `comfy_env_core.worker.configuration`.
+    """
 
     source: Path
     custom_nodes: tuple[Path, ...]
     user_directory: Path
     skip: Callable[[Path], str | None]
+    facts: Mapping[str, Any]
 
     @classmethod
     def current(cls) -> Host:
@@ -32,7 +37,18 @@ class Host:
             custom_nodes=tuple(Path(path) for path in folder_paths.get_folder_paths("custom_nodes")),
             user_directory=Path(folder_paths.get_user_directory()),
             skip=_what_this_host_skips(),
+            facts={
+                "cli_args": {name: value for name, value in vars(args).items() if _is_plain(value)},
+                "folder_paths": {"base_path": folder_paths.base_path, "models_dir": folder_paths.models_dir},
+            },
         )
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a worker, which may have no ComfyUI code, can be told the value. Enums keep the worker's default."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _what_this_host_skips() -> Callable[[Path], str | None]:

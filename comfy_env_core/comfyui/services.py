@@ -12,9 +12,10 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
-import folder_paths
 from PIL import Image
 from server import PromptServer
+
+from comfy_env_core.comfyui import folders
 
 log = logging.getLogger("comfy-env")
 
@@ -44,28 +45,7 @@ class ComfyUIServices:
         server.send_sync(event, data, sid)
 
     def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Calls a public function of ComfyUI's `folder_paths`; the two special names are those of `HostServices`."""
-        if function == "__getattr__":
-            return _read_member(args[0])
-        if function == "folder_names_and_paths.__setitem__":
-            name, (paths, extensions) = args
-            folder_paths.folder_names_and_paths[name] = (list(paths), set(extensions))
-            return None
-        if "function" not in _read_member(function):
-            raise AttributeError(f"folder_paths.{function} is no function.")
-        return getattr(folder_paths, function)(*args, **kwargs)
-
-
-def _read_member(name: str) -> dict[str, Any]:
-    """A public constant by value, or the word that it is a function. Raises AttributeError for anything else."""
-    if name.startswith("_"):
-        raise AttributeError(f"folder_paths.{name} is private and not available to workers.")
-    member = getattr(folder_paths, name)
-    if callable(member):
-        if getattr(member, "__module__", None) != folder_paths.__name__:
-            raise AttributeError(f"folder_paths.{name} is no function of folder_paths.")
-        return {"function": True}
-    return {"value": member}
+        return folders.answer(function, args, kwargs)
 
 
 def _decode_preview(preview: Any) -> Any:

@@ -34,7 +34,12 @@ def prestartup() -> None:
     found = scan(host.custom_nodes, host.skip)
     mode = assembly.build_mode()
     manager = assembly.assemble(
-        store, found, comfyui_source=host.source, services=DeferredServices(), mode=mode
+        store,
+        found,
+        comfyui_source=host.source,
+        services=DeferredServices(),
+        mode=mode,
+        host_facts=host.facts,
     )
     presences = {
         site.id: Presence(site, DeferredCaller(manager, site), mode) for site in manager.sites.values()

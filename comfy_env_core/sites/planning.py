@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Site
 from comfy_env_core.environments.identity import RECIPE
 
@@ -52,7 +53,7 @@ class Planner:
 
         if site.spec is None:
             raise BuildError(BuildCause.CONFIG, str(site.error), "", site.config_path)
-        return plan_build(
+        plan = plan_build(
             site.spec,
             platform=Platform.current(),
             host=self._host,
@@ -60,6 +61,13 @@ class Planner:
             comfyui_requirements=self._comfyui_requirements,
             settings=self._settings,
         )
+        if plan.host_need is HostNeed.COMFYUI and self._comfyui_source is None:
+            raise BuildError(
+                BuildCause.CONFIG,
+                f"The code of {site.id!r} imports ComfyUI's own modules, and no ComfyUI was found above its directory.",
+                "Name ComfyUI's directory with the variable COMFYUI_PATH, or start ComfyUI, which knows where it is.",
+            )
+        return plan
 
     @functools.cached_property
     def host_key(self) -> str:

@@ -2,8 +2,8 @@
 
 usage: python tests/benchmarks/bench_build.py [--runs 3]      (`nox -s bench` sets the paths)
 
-Real engine, real packages, an empty store in a temporary directory. Prints one line for each figure with its target, and
-the share of the rebuild that is the tools' own work. Exits 1 when a target is missed.
+Real engine, real packages, an empty store in a temporary directory. Prints one line for each figure with its target.
+Exits 1 when a target is missed.
 """
 
 from __future__ import annotations
