@@ -172,7 +172,7 @@ class Manager:
             self._move(runtime, SiteState.FAILED, failure_of(site.error, site.config_path))
             return
         runtime.source = source_fingerprint(site, self.scan.nested(site))
-        runtime.plan_key = self._parts.planner.plan_key(site, runtime.source)
+        runtime.plan_key = self._parts.planner.plan_key(site, runtime.source, runtime.host_need)
         if record is not None and record.plan_key == runtime.plan_key:
             runtime.workspace = self._parts.store.workspace(record.environment_id)
         if (
@@ -231,6 +231,7 @@ class Manager:
             plan = self._parts.planner.plan(site, self.scan.nested(site))
             runtime.workspace = self._parts.store.workspace(plan.environment_id)
             runtime.host_need = plan.host_need
+            runtime.plan_key = self._parts.planner.plan_key(site, runtime.source, plan.host_need)
             error = self._builder.submit(plan, [site.directory]).wait().error
             if error is not None:
                 raise error

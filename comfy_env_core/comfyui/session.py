@@ -47,8 +47,10 @@ class Session:
             self._inject_if_waiting(self.presences[site.id].site.site.pack.path)
 
     def _inject_if_waiting(self, pack_path: Path) -> None:
-        waiting = [p for p in self._of_pack(pack_path) if p.is_outdated()]
-        if self.injector is not None and waiting:
+        if self.injector is None:
+            return
+        waiting = [presence for presence in self._of_pack(pack_path) if presence.is_outdated()]
+        if waiting:
             self.injector.inject(pack_path, waiting).add_done_callback(_log_failure)
 
     def _of_pack(self, pack_path: Path) -> Iterable[Presence]:

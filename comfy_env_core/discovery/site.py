@@ -68,4 +68,8 @@ class Scan:
 
     def nested(self, site: Site) -> tuple[Path, ...]:
         """The directories of the sites inside `site`, whose files are not its own."""
-        return tuple(other.directory for other in self.sites if site.directory in other.directory.parents)
+        # Names of packs are unique in a scan, and compared in no time; paths are not.
+        of_the_pack = [
+            other for other in self.sites if other.pack.name == site.pack.name and other is not site
+        ]
+        return tuple(other.directory for other in of_the_pack if site.directory in other.directory.parents)

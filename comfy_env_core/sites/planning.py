@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +40,15 @@ class Planner:
         self._settings = settings
         self._environ = environ
 
-    def plan_key(self, site: Site, source: str) -> str:
-        """A hash over everything that `plan` looks at. `source`: the fingerprint of the site's source."""
-        config = site.spec.source if site.spec is not None else b""
-        return hashlib.sha256(b"\0".join([config, source.encode(), self.host_key.encode()])).hexdigest()[:32]
+    def plan_key(self, site: Site, source: str, host_need: HostNeed) -> str:
+        """A hash over everything that `plan` looks at.
+
+        `source`: the fingerprint of the site's source. `host_need`: what `plan` found that it needs of the host; it
+        follows from source and file alone, and most sites need nothing, whatever is installed in ComfyUI's Python.
+        """
+        config = hashlib.sha256(site.spec.source if site.spec is not None else b"").hexdigest()
+        host = "" if host_need is HostNeed.NONE else self._host_key
+        return _digest([config, source, self._machine_key, host])[:32]
 
     def plan(self, site: Site, nested: Collection[Path]) -> BuildPlan:
         """Raises BuildError for a file that cannot become an environment on this machine."""
@@ -70,20 +75,24 @@ class Planner:
         return plan
 
     @functools.cached_property
-    def host_key(self) -> str:
-        """Stands for the host's facts without reading them: reading all package metadata takes tens of milliseconds.
-
-        An install into the host's Python changes the time stamp of its site-packages.
-        """
+    def _machine_key(self) -> str:
         parts = [RECIPE, sys.version, sys.executable, Platform.current().name]
-        parts.extend(_stamp(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib"))
-        if self._comfyui_source is not None:
-            parts.append(_stamp(self._comfyui_source / "requirements.txt"))
         parts.append(_NVIDIA_VERSION.read_text() if _NVIDIA_VERSION.exists() else "")
         parts.extend(
             f"{key}={value}" for key, value in sorted(self._environ.items()) if _RELEVANT_VARIABLES.match(key)
         )
-        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return _digest(parts)
+
+    @functools.cached_property
+    def _host_key(self) -> str:
+        """Stands for the host's packages without reading them: all their metadata takes tens of milliseconds.
+
+        An install into the host's Python changes the time stamp of its site-packages.
+        """
+        parts = [_stamp(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib")]
+        if self._comfyui_source is not None:
+            parts.append(_stamp(self._comfyui_source / "requirements.txt"))
+        return _digest(parts)
 
     @functools.cached_property
     def _host(self) -> HostPython:
@@ -101,6 +110,10 @@ class Planner:
             return ()
         lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
         return tuple(line for line in lines if line and not line.startswith("-"))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _stamp(path: Path) -> str:

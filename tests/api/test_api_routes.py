@@ -25,7 +25,7 @@ from comfy_env_core.manager import BuildMode, Manager, ManagerParts  # noqa: E40
 class NoPlanner:
     """Nothing in these tests is planned."""
 
-    def plan_key(self, site: object, source: str) -> str:
+    def plan_key(self, site: object, source: str, host_need: object) -> str:
         return "key"
 
 
