@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.discovery import Scan
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import IMPORT_TIMEOUT_S, BuildMode, Manager, ManagerParts
@@ -16,6 +16,7 @@ from comfy_env_core.sites.planning import Planner
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import Builder, JobSnapshot
+    from comfy_env_core.building.user_settings import UserSettings
     from comfy_env_core.supervision import HostServices, WorkerPool, WorkerSpec
 
 log = logging.getLogger("comfy-env")
@@ -32,11 +33,11 @@ def assemble(
     environ: Mapping[str, str] = os.environ,
 ) -> Manager:
     """A manager over what was scanned; nothing is started yet."""
-    settings = UserSettings.gather(environ, Path.home())
+    settings = functools.cache(lambda: _gather_settings(environ))
     parts = ManagerParts(
         store=store,
         planner=Planner(comfyui_source, settings, environ),
-        make_builder=lambda tell: _make_builder(store, settings, tell),
+        make_builder=lambda tell: _make_builder(store, settings(), tell),
         make_pool=lambda: _make_pool(services),
         make_spec=_make_spec,
         comfyui_source=comfyui_source,
@@ -48,6 +49,12 @@ def assemble(
 
 
 # The imports below wait until something has to be built or run: together they take longer than a whole warm start.
+
+
+def _gather_settings(environ: Mapping[str, str]) -> UserSettings:
+    from comfy_env_core.building.user_settings import UserSettings
+
+    return UserSettings.gather(environ, Path.home())
 
 
 def _make_builder(store: Store, settings: UserSettings, tell: Callable[[JobSnapshot], None]) -> Builder:

@@ -8,13 +8,12 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.platform import Platform
-from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Site
 from comfy_env_core.environments.identity import RECIPE
@@ -22,6 +21,7 @@ from comfy_env_core.environments.identity import RECIPE
 if TYPE_CHECKING:
     from comfy_env_core.building.host_python import HostPython
     from comfy_env_core.building.plan import BuildPlan
+    from comfy_env_core.building.user_settings import UserSettings
 
 #: Variables that can change a plan: the user's indexes and our own settings.
 _RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV|PIP|UV|PIXI|CONDA_OVERRIDE)_")
@@ -31,10 +31,13 @@ _NVIDIA_VERSION = Path("/proc/driver/nvidia/version")
 
 
 class Planner:
-    """Plans for one host: its Python, its ComfyUI, its user's settings."""
+    """Plans for one host: its Python, its ComfyUI, its user's settings (gathered when the first plan is made)."""
 
     def __init__(
-        self, comfyui_source: Path | None, settings: UserSettings, environ: Mapping[str, str] = os.environ
+        self,
+        comfyui_source: Path | None,
+        settings: Callable[[], UserSettings],
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._comfyui_source = comfyui_source
         self._settings = settings
@@ -64,7 +67,7 @@ class Planner:
             host=self._host,
             host_use=host_use(site.directory, nested, site.pack.path),
             comfyui_requirements=self._comfyui_requirements,
-            settings=self._settings,
+            settings=self._settings(),
         )
         if plan.host_need is HostNeed.COMFYUI and self._comfyui_source is None:
             raise BuildError(

@@ -112,7 +112,7 @@ class House:
         """A started manager, as a start of ComfyUI has one."""
         parts = ManagerParts(
             store=self.store,
-            planner=Planner(None, UserSettings(), os.environ),
+            planner=Planner(None, UserSettings, os.environ),
             make_builder=lambda tell: Builder(self.store, lambda report: self.engine, [tell]),
             make_pool=lambda: WorkerPool(Services()),
             make_spec=WorkerSpec,
