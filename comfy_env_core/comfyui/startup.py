@@ -26,6 +26,11 @@ log = logging.getLogger("comfy-env")
 def prestartup() -> None:
     """Finds the packs, puts the hooks in place and begins to build what is missing. Takes milliseconds."""
     name_our_lines()
+    if holder.session is not None:
+        log.warning(
+            "A second copy of comfy-env manager lies in custom_nodes; only the first one works. Remove one."
+        )
+        return
     reason = policy.reason_to_stand_down(policy.governance_module())
     if reason is not None:
         log.warning("comfy-env manager stands down: %s", reason)
@@ -60,9 +65,12 @@ def prestartup() -> None:
 
 
 def connect() -> None:
-    """Called by our `__init__.py`, which ComfyUI imports as a pack: its server exists and takes routes."""
+    """Called by our `__init__.py`, which ComfyUI imports as a pack: its server exists and takes routes.
+
+    Does nothing when there is no session (we stood down), or for a second copy of us.
+    """
     session = holder.session
-    if session is None:
+    if session is None or session.injector is not None:
         return
     # These import torch, which was too early at prestartup; see `deferred`.
     from server import PromptServer

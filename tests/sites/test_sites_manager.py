@@ -176,6 +176,22 @@ def test_lost_environment_is_built_again(house: House) -> None:
     assert house.engine.builds == 2
 
 
+def test_known_nodes_of_a_lost_environment_stay_known_and_say_why_they_cannot_run(
+    house: House, run_echo: Echo
+) -> None:
+    house.pack("pack")
+    assert_ready(house.open())
+    shutil.rmtree(next(house.store.workspaces()).directory)
+    house.pack("pack", config='[pypi-dependencies]\nmissing = "*"\n')
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    runtime = manager.sites["pack"]
+    assert runtime.state is SiteState.FAILED
+    assert runtime.describe_for_host(runtime.own_module_name) is not None
+    with pytest.raises(SiteNotReady, match="no package 'missing'"):
+        run_echo(manager, "pack", "hello")
+
+
 def test_damaged_record_costs_a_description_and_nothing_else(house: House) -> None:
     root = house.pack("pack")
     assert_ready(house.open())
