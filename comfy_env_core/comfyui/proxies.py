@@ -94,6 +94,8 @@ def _make_proxy(key: ClassKey, entry: Mapping[str, Any], caller: NodeCaller) -> 
         namespace["INPUT_TYPES"] = _make_input_types(entry["input_types"] or {"required": {}}, caller)
     return_types = attributes.get("RETURN_TYPES", ())
     for name, function in entry["functions"].items():
+        if name == "INPUT_TYPES":
+            continue  # answered above; asking the worker would start one for every /object_info
         namespace[name] = _make_function(key, name, function, caller, return_types)
     return type(qualname.rpartition(".")[2], (), namespace)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from comfy_env_core.building.plan import BuildPlan
     from comfy_env_core.building.user_settings import UserSettings
 
-#: Variables that can change a plan: the user's indexes and our own settings.
-_RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV|PIP|UV|PIXI|CONDA_OVERRIDE)_")
+#: Variables that can change a plan: the user's indexes, and those of our own settings that choose packages.
+_RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV_CUDA|PIP_|UV_|PIXI_|CONDA_OVERRIDE_)")
 
 #: Where the NVIDIA driver says that it is there, without starting a program.
 _NVIDIA_VERSION = Path("/proc/driver/nvidia/version")

@@ -57,6 +57,7 @@ def describe(**changes: Any) -> dict[str, Any]:
         ),
         "input_types_error": None,
         "functions": {
+            "INPUT_TYPES": function("class", ["cls", POSITIONAL, False]),
             "blur": function("instance", ["self", POSITIONAL, False], ["radius", POSITIONAL, False]),
             "IS_CHANGED": function("class", ["cls", POSITIONAL, False], ["kw", KEYWORDS, False]),
             "VALIDATE_INPUTS": function("class", ["cls", POSITIONAL, False], ["radius", POSITIONAL, False]),

@@ -132,10 +132,13 @@ def test_pool_starts_one_process_for_many_callers_and_replaces_it_when_the_envir
 
 
 def test_call_that_ignores_cancel_ends_with_its_worker(tmp_path: Path, start_worker: StartWorker) -> None:
-    pack = node_pack(tmp_path, "def run(self):\n    import re\n    re.match('(a+)+$', 'a' * 60 + 'b')\n")
-    worker = start_worker(spec_for(pack))
+    source = "def run(self):\n    import re\n    print('busy now')\n    re.match('(a+)+$', 'a' * 60 + 'b')\n"
+    pack = node_pack(tmp_path, source)
+    lines: list[str] = []
+    worker = start_worker(spec_for(pack), on_output=lambda spec, line: lines.append(line))
     pid = worker.pid
     call = worker.call("run", request(worker.spec.module_name, "run"))
+    wait_for(lambda: "busy now" in lines)  # a call that has not begun is simply not begun
     other = worker.call("ping")
     call.cancel(kill_after_s=0.3)
     with pytest.raises(WorkerStopped, match=r"did not react to cancel within 0.3 s"):
