@@ -83,6 +83,7 @@ class Manager:
         self._listeners: list[ManagerListener] = []
         self._lock = threading.Lock()
         self._preparing: set[str] = set()
+        self._may_prepare = False
         self._is_closed = False
         self._workers_allowed = threading.Event()
         self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
@@ -96,11 +97,16 @@ class Manager:
         self._listeners.append(listener)
 
     def start(self) -> None:
-        """Looks at every site; starts to prepare those that are not ready, unless builds are off."""
+        """Looks at every site and says what is known of it; starts nothing."""
         for runtime in self.sites.values():
             self._assess(runtime)
+
+    def prepare(self) -> None:
+        """Begins to build and describe what is not ready, and goes on with whatever is wanted from now on."""
+        with self._lock:
+            self._may_prepare = True
         for runtime in self.sites.values():
-            if runtime.state in (SiteState.UNBUILT, SiteState.STALE):
+            if runtime.state is not SiteState.FAILED and not runtime.is_complete():
                 self._prepare_later(runtime)
 
     def allow_workers(self) -> None:
@@ -196,7 +202,7 @@ class Manager:
             )
             return
         with self._lock:
-            if runtime.id in self._preparing:
+            if not self._may_prepare or runtime.id in self._preparing:
                 return
             self._preparing.add(runtime.id)
         self._executor.submit(self._prepare, runtime)

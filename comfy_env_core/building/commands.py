@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import logging
 import os
 import queue
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.report import Report
 from comfy_env_core.processes import Child, spawn
 
+log = logging.getLogger("comfy-env.building")
+
 _CHECK_EVERY_S = 0.1
 _REAP_TIMEOUT_S = 10.0
+
+#: POSIX niceness of a build: about a tenth of the processor's time while something of normal priority wants it.
+_NICENESS = 10
 
 #: Lines kept of one command; a compiler may write hundreds of thousands.
 _LINES_KEPT = 20_000
@@ -68,6 +77,7 @@ def run_logged(
             f"Starting {command[0]!r} in {str(cwd)!r} failed: {error.strerror or error}.",
             "Check that the program exists and may be executed, then build again.",
         ) from error
+    _give_way(child.pid)
     try:
         lines = _follow(child, report, timeout_s, on_line or report.log)
     finally:
@@ -139,3 +149,17 @@ def _timed_out(child: Child, timeout_s: float, tail: tuple[str, ...]) -> BuildEr
         "See the log for where it stood; build again if the network was slow.",
         tail=tail,
     )
+
+
+def _give_way(pid: int) -> None:
+    """Builds run beside ComfyUI, often while it executes a workflow: that comes first. Children inherit it."""
+    try:
+        process = psutil.Process(pid)
+        if sys.platform == "win32":
+            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        elif process.nice() < _NICENESS:
+            process.nice(_NICENESS)
+    except psutil.Error as error:
+        log.debug(
+            "Process %d keeps its priority: %s", pid, error
+        )  # ended already, or the system does not allow it

@@ -76,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         manager.allow_workers()
         manager.start()
+        manager.prepare()
         manager.wait()
     except KeyboardInterrupt:
         log.error("Interrupted; nothing half-built will be taken for ready.")

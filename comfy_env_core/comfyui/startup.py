@@ -24,7 +24,11 @@ log = logging.getLogger("comfy-env")
 
 
 def prestartup() -> None:
-    """Finds the packs, puts the hooks in place and begins to build what is missing. Takes milliseconds."""
+    """Finds the packs and puts the hooks in place. Takes milliseconds.
+
+    What is missing is built when ComfyUI has loaded its packs: builds would compete with its boot for processor and
+    disk. Only when the start shall wait for them (`BuildMode.BLOCKING`) they begin here.
+    """
     name_our_lines()
     if holder.session is not None:
         log.warning(
@@ -61,6 +65,8 @@ def prestartup() -> None:
     atexit.register(manager.shutdown)
     holder.session = session
     manager.start()
+    if mode is BuildMode.BLOCKING:
+        manager.prepare()
     _tell(found, manager, store)
 
 
@@ -84,7 +90,9 @@ def connect() -> None:
     feed = EventFeed(server.send_sync)
     session.manager.allow_workers()
     session.connect(Injector(server.loop, feed.nodes_changed))
+    # Both wait until ComfyUI, in whose loop we are called, has loaded all packs.
     server.loop.call_soon_threadsafe(unregister_unready)
+    server.loop.call_soon_threadsafe(session.manager.prepare)
 
 
 class _AllowingWorkers:
@@ -118,5 +126,5 @@ def _tell(found: Scan, manager: Manager, store: Store) -> None:
         store.root,
         store.logs_dir,
     )
-    if manager.mode is not BuildMode.OFF and len(ready) < len(sites):
-        log.info("The others are built in the background; their nodes appear when that is done.")
+    if manager.mode is BuildMode.BACKGROUND and len(ready) < len(sites):
+        log.info("The others are built once ComfyUI is up; their nodes appear when that is done.")

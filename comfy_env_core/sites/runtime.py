@@ -115,6 +115,10 @@ class SiteRuntime:
             and all(module in record.descriptions for module in self.modules_to_describe())
         )
 
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do: built, and everything that the host wants is described."""
+        return self.state is SiteState.READY and self.has_described_all()
+
     def wait_until_settled(self, timeout_s: float | None) -> bool:
         """Waits until the site is ready or failed. False when the time ran out."""
         with self._changed:

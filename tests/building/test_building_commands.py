@@ -111,3 +111,9 @@ def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
 def test_much_output_arrives_whole_and_in_order() -> None:
     lines = run("for i in range(15000): print(i)", Listening())[1]
     assert lines == tuple(str(i) for i in range(15000))
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="SKIPPED LOUDLY: niceness is POSIX's")
+def test_a_build_gives_way_to_what_else_runs() -> None:
+    code = "import os, time\nwhile os.nice(0) < 10: time.sleep(0.01)\nprint('nice', os.nice(0))"
+    assert run(code, Listening()) == (0, (f"nice {max(10, os.nice(0))}",))

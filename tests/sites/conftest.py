@@ -107,7 +107,12 @@ class House:
         return root
 
     def open(
-        self, mode: BuildMode = BuildMode.BACKGROUND, *, import_timeout_s: float = 60.0, workers: bool = True
+        self,
+        mode: BuildMode = BuildMode.BACKGROUND,
+        *,
+        import_timeout_s: float = 60.0,
+        workers: bool = True,
+        prepare: bool = True,
     ) -> Manager:
         """A started manager, as a start of ComfyUI has one."""
         parts = ManagerParts(
@@ -127,6 +132,8 @@ class House:
         if workers:
             manager.allow_workers()
         manager.start()
+        if prepare:
+            manager.prepare()
         return manager
 
 

@@ -121,6 +121,17 @@ def test_second_start_is_ready_at_once_and_starts_no_process(house: House) -> No
     assert house.engine.builds == 1
 
 
+def test_nothing_is_built_before_comfyui_is_up(house: House) -> None:
+    house.pack("pack")
+    manager = house.open(prepare=False)
+    runtime = manager.sites["pack"]
+    assert runtime.describe_for_host(runtime.own_module_name) is None, "the host asks while it boots"
+    assert not runtime.wait_until_settled(timeout_s=1.0)
+    assert house.engine.builds == 0
+    manager.prepare()
+    assert_ready(manager)
+
+
 def test_no_worker_starts_before_comfyui_loads_packs(house: House) -> None:
     """ComfyUI chooses its devices between prestartup and the first pack."""
     house.pack("pack")
