@@ -1,14 +1,16 @@
 """A warm start with 100 ready isolated packs: what it adds to ComfyUI's boot, and that it starts no process.
 
-Run: ``nox -s bench -- tests/benchmarks/bench_boot.py``. Prints the medians of interleaved boots without and with the
-packs, their difference and ratio. The 100 packs ship the same file, so they share one environment, built once.
-Target: under 300 ms and 0 processes.
+Run: ``nox -s bench -- tests/benchmarks/bench_boot.py``. The 100 packs ship the same file, so they share one
+environment, built once. Two measurements: our part of the boot alone (prestartup and loading, see boot_part.py), and whole boots
+without and with the packs in turn, whose difference is smaller than what importing torch varies by on a busy machine.
+Target, judged by the first: under 300 ms; and 0 processes.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,9 +20,10 @@ import psutil
 
 from host.base import make_base
 from host.installation import Installation, prepare
-from host.server import ComfyUI
+from host.server import ComfyUI, server_environment
 
-TARGET_S = 0.3
+TARGET_MS = 300
+BOOT_PART = Path(__file__).with_name("boot_part.py")
 CONFIG = '[pypi-dependencies]\nnumpy = "*"\n'
 PACK = """
 import numpy
@@ -61,7 +64,8 @@ def main() -> int:
         for _ in range(options.boots):
             without.append(boot(installation, plain, {}))
             with_packs.append(boot(installation, full, environment))
-    return report(without, with_packs, options.packs)
+        own_ms = [own_part_ms(installation, full, environment) for _ in range(2 * options.boots)]
+    return report(without, with_packs, own_ms, options.packs)
 
 
 def write_packs(custom_nodes: Path, count: int) -> None:
@@ -100,8 +104,22 @@ def boot(installation: Installation, base: Path, environment: dict[str, str]) ->
         return Boot(comfyui.boot_s, times.user + times.system, len(comfyui.children()))
 
 
-def report(plain: list[Boot], full: list[Boot], count: int) -> int:
-    """Medians and ranges of both clocks; judged are the best processor times, which other work disturbs least."""
+def own_part_ms(installation: Installation, base: Path, environment: dict[str, str]) -> float:
+    (ours,) = (path.parent for path in (base / "custom_nodes").glob("*/prestartup_script.py"))
+    command = [installation.python, BOOT_PART, ours, "--cpu", "--base-directory", base]
+    printed = subprocess.run(
+        [str(part) for part in command],
+        cwd=installation.comfyui,
+        env=server_environment(environment),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return float(printed.stdout.split()[-1])
+
+
+def report(plain: list[Boot], full: list[Boot], own_ms: list[float], count: int) -> int:
+    """Medians and ranges of both clocks, then what is judged."""
     for name, read in (("wall clock", lambda one: one.wall_s), ("processor", lambda one: one.cpu_s)):
         without, with_packs = sorted(map(read, plain)), sorted(map(read, full))
         before, after = statistics.median(without), statistics.median(with_packs)
@@ -113,10 +131,14 @@ def report(plain: list[Boot], full: list[Boot], count: int) -> int:
             f"without {without[0]:.2f} to {without[-1]:.2f}, with {with_packs[0]:.2f} to {with_packs[-1]:.2f}"
         )
     processes = max(one.processes for one in full)
-    added_s = min(one.cpu_s for one in full) - min(one.cpu_s for one in plain)
-    held = added_s < TARGET_S and processes == 0
-    print(f"processes started: {processes}; best against best: {1000 * added_s:+.0f} ms of processor time")
-    print(f"target (under {1000 * TARGET_S:.0f} ms more, no process): {'held' if held else 'MISSED'}")
+    added_ms = statistics.median(own_ms)
+    boot_ms = 1000 * statistics.median(one.wall_s for one in plain)
+    print(
+        f"our part alone: {added_ms:.0f} ms (median of {len(own_ms)}, {min(own_ms):.0f} to {max(own_ms):.0f}), "
+        f"{added_ms / boot_ms:.3f} of a boot without us; processes started: {processes}"
+    )
+    held = added_ms < TARGET_MS and processes == 0
+    print(f"target (our part under {TARGET_MS} ms, no process): {'held' if held else 'MISSED'}")
     return 0 if held else 1
 
 
