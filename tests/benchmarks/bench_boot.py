@@ -1,7 +1,7 @@
 """A warm start with 100 ready isolated packs: what it adds to ComfyUI's boot, and that it starts no process.
 
-Run: ``nox -s bench -- tests/benchmarks/bench_boot.py``. The 100 packs ship the same file, so they share one
-environment, built once. Two measurements: our part of the boot alone (prestartup and loading, see boot_part.py), and whole boots
+Run: ``nox -s bench -- tests/benchmarks/bench_boot.py``. The packs ship the same file, so they share one environment,
+built once. Two measurements: our part of the boot alone (prestartup and loading, see boot_part.py), and whole boots
 without and with the packs in turn, whose difference is smaller than what importing torch varies by on a busy machine.
 Target, judged by the first: under 300 ms; and 0 processes.
 """

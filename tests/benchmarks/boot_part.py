@@ -19,10 +19,12 @@ import comfy.options  # noqa: E402
 comfy.options.enable_args_parsing()
 import importlib.util  # noqa: E402
 
-import comfy_api.feature_flags  # noqa: E402
-import comfy_execution.progress  # noqa: E402
 import folder_paths  # noqa: E402
 from app.logger import setup_logger  # noqa: E402
+
+
+for _name in ("comfy_api.feature_flags", "comfy_execution.progress"):
+    importlib.import_module(_name)
 
 
 def load(name: str, location: Path) -> None:
