@@ -22,7 +22,6 @@ import importlib.util  # noqa: E402
 import folder_paths  # noqa: E402
 from app.logger import setup_logger  # noqa: E402
 
-
 for _name in ("comfy_api.feature_flags", "comfy_execution.progress"):
     importlib.import_module(_name)
 
