@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ EXPECTED_TO_FAIL = "broken"
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
+    # Asked to end in whatever way, the server ends with us: it has a session of its own.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         installation = prepare()
