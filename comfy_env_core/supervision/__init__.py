@@ -14,12 +14,8 @@ from comfy_env_core.supervision.services import HostServices
 from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.worker import Worker, WorkerCall, WorkerStatistics
 
-# What `Worker.call` gives; the name by which everything above knows it.
-PendingCall = WorkerCall
-
 __all__ = [
     "HostServices",
-    "PendingCall",
     "Worker",
     "WorkerCall",
     "WorkerCrashed",

@@ -13,7 +13,6 @@ import logging
 import platform
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -172,8 +171,3 @@ def _line(found: Interpreter | Refused) -> str:
     if isinstance(found, Interpreter):
         return f"{found.where}: {found.path} is Python {found.version}"
     return f"{found.candidate.where}: {found.candidate.path} {found.reason}"
-
-
-def base_executable() -> Path:
-    """The interpreter behind ComfyUI's Python: environments must not hang on a virtual environment's link."""
-    return Path(getattr(sys, "_base_executable", None) or sys.executable)

@@ -16,10 +16,10 @@ from comfy_env_core.building.engines.interpreters import (
     Interpreter,
     Interpreters,
     Refused,
-    base_executable,
     verify,
 )
 from comfy_env_core.building.engines.version_range import PythonWanted, VersionRange
+from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.user_settings import UserSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the impostors are shell scripts")
@@ -88,7 +88,7 @@ def test_pyenv_installations_are_found_by_directory_and_its_shims_are_not_run(tm
     marker = tmp_path / "shim-ran"
     script(tmp_path / ".pyenv/shims/python3.8", f"touch {marker}")
     (tmp_path / ".pyenv/versions/99.1.0/bin").mkdir(parents=True)
-    (tmp_path / ".pyenv/versions/99.1.0/bin/python3").symlink_to(base_executable())
+    (tmp_path / ".pyenv/versions/99.1.0/bin/python3").symlink_to(HostPython.current().base_executable)
     script(tmp_path / ".pyenv/versions/3.7.0/bin/python3", "exit 3")
     settings = empty_settings(tmp_path, PATH=str(tmp_path / ".pyenv/shims"))
     places = [c.path for c in candidates(settings, tmp_path / "pythons") if c.where == "pyenv"]
