@@ -7,7 +7,6 @@ key that starts with "$"; anything that has no meaning outside its process becom
 from __future__ import annotations
 
 import base64
-import contextlib
 import enum
 import math
 import pathlib
@@ -68,6 +67,32 @@ class AcceptingTuple(tuple):  # type: ignore[type-arg]  # noqa: SLOT001  # retur
             return super().__getitem__(index)
         except IndexError:
             return self.default
+
+
+def is_wildcard(text: str) -> bool:
+    """Whether a text claims to be unequal to nothing."""
+    try:
+        return not text != PROBE  # noqa: SIM202  # only `!=` is wrong about it
+    except Exception:  # noqa: BLE001  # a comparison of foreign code
+        return False
+
+
+def default_beyond(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`(element,)` that a tuple gives for an index it does not have, () if it has none, as any honest tuple."""
+    try:
+        return (value[tuple.__len__(value) + 5],)
+    except Exception:  # noqa: BLE001  # the normal case, by whatever foreign method
+        return ()
+
+
+def default_for_any_key(value: dict[Any, Any]) -> tuple[Any, ...] | None:
+    """`(value,)` that a dict gives for a key it does not have, () if it only claims to have it, else None."""
+    if type(value) is dict or PROBE not in value:
+        return None
+    try:
+        return (value[PROBE],)
+    except Exception:  # noqa: BLE001  # foreign code again
+        return ()
 
 
 def freeze(value: Any) -> Any:
@@ -137,33 +162,26 @@ class _Freezer:
         items = [self.freeze(item, depth) for item in tuple.__iter__(value)]
         if type(value) is tuple:
             return {"$tuple": items}
-        try:
-            default = value[len(items) + 5]
-        except Exception:  # noqa: BLE001  # the normal case, by whatever foreign method
-            return {"$tuple": items}
-        return {"$tuple": items, "default": self.freeze(default, depth)}
+        default = default_beyond(value)
+        return {"$tuple": items, "default": self.freeze(default[0], depth)} if default else {"$tuple": items}
 
     def _freeze_dict(self, value: dict[Any, Any], depth: int) -> Any:
         pairs = [(key, self.freeze(item, depth)) for key, item in dict.items(value)]
         plain = all(type(key) is str and not key.startswith("$") for key, _ in pairs)
-        accepting = type(value) is not dict and PROBE in value
-        if plain and not accepting:
+        default = default_for_any_key(value)
+        if plain and default is None:
             return dict(pairs)
         frozen: dict[str, Any] = {"$dict": [[self.freeze(key, depth), item] for key, item in pairs]}
-        if accepting:
+        if default is not None:
             frozen["accepts_all"] = True
-            with contextlib.suppress(Exception):  # it may claim the key without having a value for it
-                frozen["default"] = self.freeze(value[PROBE], depth)
+        if default:
+            frozen["default"] = self.freeze(default[0], depth)
         return frozen
 
 
 def _freeze_text(value: str) -> Any:
     text = str.__str__(value)
-    try:
-        differs = bool(value != PROBE)
-    except Exception:  # noqa: BLE001  # a comparison of foreign code
-        differs = True
-    return text if differs else {"$wildcard": text}
+    return {"$wildcard": text} if is_wildcard(value) else text
 
 
 def _type_name(value: Any) -> str:
