@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import MemberDescriptorType
 from typing import Any
 
@@ -48,7 +48,9 @@ def fingerprint(kind: type) -> tuple[str, str, tuple[str, ...]] | None:
     if images.is_image_class(kind):
         return images.FINGERPRINT
     module, qualname = kind.__module__, kind.__qualname__
-    if find_class(module, qualname) is not kind or module in ("__main__", "__mp_main__"):
+    if type(module) is not str or module in ("__main__", "__mp_main__"):
+        return None
+    if find_class(module, qualname) is not kind:
         return None
     if (module, qualname) in KNOWN:
         return module, qualname, ()
@@ -56,9 +58,14 @@ def fingerprint(kind: type) -> tuple[str, str, tuple[str, ...]] | None:
     return None if fields is None or _governs_its_copies(kind) else (module, qualname, fields)
 
 
-def is_known(module: str, qualname: str, fields: tuple[str, ...]) -> bool:
-    """The receiver's answer: whether it has that class, of the same kind and with the same fields."""
-    wanted = (module, qualname, tuple(fields))
+def is_known(module: str, qualname: str, fields: Sequence[str]) -> bool:
+    """The receiver's answer: whether it has that class, of the same kind and with the same fields.
+
+    Raises TypeError for a question that is none; `fields` may be a list.
+    """
+    if not isinstance(fields, (list, tuple)):
+        raise TypeError(f"the fields of a class are a list, not a {type(fields).__name__}")
+    wanted = (as_text(module), as_text(qualname), tuple(fields))
     if wanted == images.FINGERPRINT:
         return libraries.is_installed("PIL")
     kind = _obtain_class(module, qualname)

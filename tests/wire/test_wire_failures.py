@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import timeit
 import traceback
 from typing import Any
 
@@ -36,6 +37,10 @@ def travelled(error: BaseException) -> Any:
         ModuleNotFoundError("No module named 'cgal'", name="cgal"),
         ZeroDivisionError(),
         OSError("plain"),
+        PermissionError(13, "Denied", "/a", None, "/b"),
+        SyntaxError("bad", ("x.py", 3, 1, "a b")),
+        MemoryError("much"),
+        RecursionError("deep"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -46,13 +51,13 @@ def test_builtin_exception_keeps_class_and_text(error: Exception) -> None:
 
 
 def test_class_the_host_does_not_have_keeps_its_name_and_builtin_base() -> None:
-    class OutOfMemoryError(RuntimeError):
+    class NotEnoughError(RuntimeError):
         pass
 
-    OutOfMemoryError.__module__ = "torch"
-    back = travelled(OutOfMemoryError("CUDA out of memory"))
+    NotEnoughError.__module__ = "faraway"
+    back = travelled(NotEnoughError("CUDA out of memory"))
     assert isinstance(back, RuntimeError) and isinstance(back, RemoteError)
-    assert type(back).__module__ == "torch" and type(back).__name__ == "OutOfMemoryError"
+    assert type(back).__module__ == "faraway" and type(back).__qualname__.endswith("NotEnoughError")
     assert str(back) == "CUDA out of memory"
     assert remote_origin(back) is not None and remote_origin(ValueError()) is None
 
@@ -125,3 +130,39 @@ def test_endless_recursion_is_shortened() -> None:
         payload = describe_error(error)
     assert len(payload["frames"]) == 100
     assert isinstance(rebuild_error(payload), RecursionError)
+
+
+def test_error_that_is_its_own_distant_cause_is_told_once() -> None:
+    first, second = ValueError("first"), KeyError("second")
+    first.__cause__, second.__cause__ = second, first
+    back = rebuild_error(describe_error(first))
+    assert isinstance(back.__cause__, KeyError) and back.__cause__.__cause__ is None
+
+
+def test_long_chain_is_cut_and_still_arrives() -> None:
+    error: BaseException = ValueError("0")
+    for depth in range(1, 500):
+        later = ValueError(str(depth))
+        later.__cause__, later.__context__ = error, ValueError("aside")
+        error = later
+    back = rebuild_error(describe_error(error))
+    count = 0
+    while back.__cause__ is not None:
+        back, count = back.__cause__, count + 1
+    assert count == 10
+
+
+def test_telling_and_rebuilding_an_error_costs_much_less_than_a_millisecond() -> None:
+    def fail(depth: int) -> None:
+        if depth:
+            fail(depth - 1)
+        try:
+            raise KeyError("inner")
+        except KeyError as error:
+            raise ValueError("outer") from error
+
+    with pytest.raises(ValueError) as caught:
+        fail(15)
+    payload = describe_error(caught.value)
+    for work in (lambda: describe_error(caught.value), lambda: rebuild_error(payload)):
+        assert min(timeit.repeat(work, number=10, repeat=20)) / 10 < 0.001
