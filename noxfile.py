@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import nox
 
@@ -60,12 +59,15 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=own_python())
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks in tests/benchmarks (all, or those named) and print their ratios."""
-    install_for_tests(session)
-    chosen = session.posargs or sorted(str(path) for path in Path("tests/benchmarks").glob("bench_*.py"))
-    paths = os.pathsep.join(("tests", "."))
-    for script in chosen:
-        session.run("python", script, env={"PYTHONPATH": paths})
+    """Measure the data plane beside its peers; ``-- boot``, ``-- build``, ``-- scan`` measure other rooms."""
+    places = {"PYTHONPATH": os.pathsep.join(("tests", "."))}
+    if session.posargs[:1] and session.posargs[0] in ("boot", "build", "scan"):
+        subject, *options = session.posargs
+        install_for_tests(session)
+        session.run("python", f"tests/benchmarks/bench_{subject}.py", *options, env=places)
+    else:
+        session.install("virtualenv")
+        session.run("python", "-m", "benchmarks", *session.posargs, env=places)
 
 
 def install_for_tests(session: nox.Session) -> None:
