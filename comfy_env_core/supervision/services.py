@@ -37,7 +37,8 @@ class HostServices(Protocol):
 
 
 class ServiceDesk:
-    """Takes a worker's calls on the reading thread and hands the slow ones on."""
+    """Takes a worker's calls. What a node asks for while ComfyUI waits for it is answered by the thread that waits:
+    ComfyUI's own, with its inference mode and context. The rest goes to a thread of the worker's own."""
 
     def __init__(self, services: HostServices, name: str) -> None:
         self._services = services
@@ -46,9 +47,9 @@ class ServiceDesk:
         self._thread: threading.Thread | None = None
 
     def dispatch(self, call: IncomingCall) -> None:
-        """Called on the reading thread."""
+        """Called on whichever thread reads."""
         if call.method in ("progress", "send_sync"):
-            self._answer(call)
+            self.answer(call)
             return
         if self._thread is None:
             self._thread = threading.Thread(
@@ -66,11 +67,15 @@ class ServiceDesk:
             call = self._queue.get()
             if call is None:
                 return
-            self._answer(call)
+            self.answer(call)
             del call  # do not hold its arguments while waiting for the next
 
-    def _answer(self, call: IncomingCall) -> None:
+    def answer(self, call: IncomingCall) -> None:
+        """Answer on this thread."""
         try:
+            if call.connection.is_own(call):
+                call.reply(call.connection.answer(call))
+                return
             functions: dict[str, Callable[..., Any]] = {
                 "progress": self._services.progress,
                 "send_sync": self._services.send_sync,

@@ -55,11 +55,10 @@ class WorkerStatistics:
 class WorkerCall:
     """An open call of a worker. Waiting and results as `wire.PendingCall`; cancel has teeth."""
 
-    def __init__(self, worker: Worker, pending: PendingCall) -> None:
+    def __init__(self, worker: Worker, connection: Connection, method: str, args: Sequence[Any]) -> None:
         self._worker = worker
-        self._pending = pending
         self._timers: list[threading.Timer] = []
-        pending.add_done_callback(self._settle)
+        self._pending = connection.call(method, args, on_done=self._settle)
 
     @property
     def method(self) -> str:
@@ -236,7 +235,7 @@ class Worker:
             if self._state is WorkerState.IDLE:
                 self._state = WORKER_MOVES.move(self._state, WorkerState.BUSY)
         try:
-            call = WorkerCall(self, connection.call(method, args))
+            call = WorkerCall(self, connection, method, args)
         except BaseException:
             self.call_ended()
             raise
@@ -298,6 +297,8 @@ class Worker:
         self._connection = Connection(
             Channel(sock),
             dispatcher=self._desk.dispatch,
+            performer=self._desk.answer,
+            here="ComfyUI",
             name=f"worker {self.spec.pack_name}",
             lost=self._lost,
         )

@@ -1,13 +1,12 @@
-"""numpy arrays and torch tensors as bytes: dtype, shape, strides, and where the bytes are.
+"""numpy arrays and scalars as bytes: dtype, shape, strides, and where the bytes are.
 
-Payload of ARRAY and TENSOR: `[dtype, shape, strides, where]`. `dtype` is numpy's ("<f4") or torch's
-("bfloat16") own spelling, `strides` count elements and are nil for C order, `where` is the bytes themselves
-or `[segment, offset, bytes]`. Strides are kept where the memory is dense in some order of the axes
-(transposed, channels last); any other layout arrives in C order.
+An entry of the table of arrays is `[code, dtype, shape, strides, region, first byte, extra]`. `dtype` is numpy's ("<f4", or a
+list of fields) or torch's ("bfloat16") own spelling; `strides` count elements and are nil for C order; `region` is -1 for
+an array without bytes; `first byte` is where the first element begins in the region. Whether memory travels as it is,
+with its strides, or is made compact first, is decided by which takes fewer bytes.
 
-A tensor becomes a tensor where torch is installed, else a numpy array; an array becomes an array where numpy
-is installed, else a tensor. numpy has no bfloat16: without torch such a tensor arrives as float32. Tensors
-arrive on the CPU, without gradient history.
+A tensor becomes a tensor where torch is installed, else a numpy array; an array becomes an array where numpy is
+installed, else a tensor. numpy has no bfloat16: without torch such a tensor arrives as float32.
 """
 
 from __future__ import annotations
@@ -18,192 +17,52 @@ from typing import Any
 
 from comfy_env_core.wire import libraries
 from comfy_env_core.wire.errors import DecodeError
-from comfy_env_core.wire.protocol import SEGMENT_THRESHOLD_BYTES
-from comfy_env_core.wire.segments import OutgoingSegments, ReceivedSegments
+from comfy_env_core.wire.regions import Part
+from comfy_env_core.wire.tensors import as_tensor, tensor_part
 from comfy_env_core.wire.types import TypeCode
 
-NUMPY_KINDS = "?biufcmMSU"
+KINDS = "?biufcmMSU"
 # torch's name -> numpy's, where both exist under different names or widths
 TORCH_TO_NUMPY = {"bool": "?", "half": "<f2", "float": "<f4", "double": "<f8"}
 
 
-def reduce_array(value: Any, segments: OutgoingSegments | None) -> tuple[TypeCode, Any] | None:
-    """(code, payload) if the value is an array, tensor or numpy scalar that can travel as bytes, else None.
-
-    `segments` is None where the transport cannot pass descriptors; the bytes are in the payload then.
-    """
+def array_part(value: Any) -> Part | None:
+    """The bytes of an array or tensor, None if it is none that can travel as bytes."""
     numpy = libraries.loaded("numpy")
-    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
-        return _reduce_numpy(numpy, value, segments)
+    if numpy is not None and isinstance(value, getattr(numpy, "ndarray", ())):
+        return _numpy_part(numpy, value)
     torch = libraries.loaded("torch")
-    if torch is not None and hasattr(torch, "Tensor") and isinstance(value, torch.Tensor):
-        return _reduce_tensor(torch, value, segments)
+    if torch is not None and isinstance(value, getattr(torch, "Tensor", ())):
+        return tensor_part(torch, value)
     return None
 
 
-def build_array(code: int, payload: Sequence[Any], segments: ReceivedSegments) -> Any:
-    """The array or tensor of a received payload; writable, and nobody else's. Raises DecodeError."""
-    if code == TypeCode.NUMPY_SCALAR:
-        return _build_scalar(payload)
-    if code == TypeCode.OBJECT_ARRAY:
-        return _build_object_array(payload)
-    dtype, shape, strides, where = payload
-    buffer = bytearray(where) if isinstance(where, bytes) else segments.map(*where)
-    torch_first = code == TypeCode.TENSOR
-    for name in ("torch", "numpy") if torch_first else ("numpy", "torch"):
-        library = libraries.obtain(name)
-        if library is None:
-            continue
-        build = _as_tensor if name == "torch" else _as_array
-        return build(library, dtype, [int(n) for n in shape], strides, buffer)
-    raise DecodeError(
-        f"A {'tensor' if torch_first else 'numpy array'} of shape {tuple(shape)} arrived in an environment that "
-        "has neither torch nor numpy. Add one of them to the pack's comfy-env.toml, for example "
-        '[pypi-dependencies] numpy = "*".'
-    )
-
-
-def _reduce_numpy(numpy: Any, value: Any, segments: OutgoingSegments | None) -> tuple[TypeCode, Any] | None:
-    dtype = value.dtype
+def reduce_numpy(value: Any) -> tuple[TypeCode, Any] | None:
+    """(code, payload) of a numpy scalar or an array of objects, else None."""
+    numpy = libraries.loaded("numpy")
+    if numpy is None or not hasattr(numpy, "generic"):
+        return None
     if isinstance(value, numpy.generic):
-        if dtype.kind not in NUMPY_KINDS:
+        dtype = value.dtype
+        if dtype.kind not in KINDS:
             return None
         plain = value.item() if dtype.kind in "?biufcSU" else str(value)
-        return TypeCode.NUMPY_SCALAR, [dtype.str, value.tobytes(), _plain_number(plain)]
-    if type(value) is not numpy.ndarray:
-        return None  # masked arrays, matrices and the like have meaning beyond their bytes
-    if dtype.kind == "O":
+        # longdouble and clongdouble give themselves back from item()
+        if type(plain) not in (bool, int, float, complex, str, bytes):
+            plain = str(plain)
+        return TypeCode.NUMPY_SCALAR, [dtype.str, value.tobytes(), plain]
+    if type(value) is numpy.ndarray and value.dtype.kind == "O":
         return TypeCode.OBJECT_ARRAY, [list(value.shape), value.reshape(-1).tolist()]
-    if dtype.kind not in NUMPY_KINDS or dtype.itemsize == 0:
-        return None
-    order = _dense_order(value.shape, [stride // dtype.itemsize for stride in value.strides])
-    dense = value if order is None else value.transpose(order)
-    strides = None if order is None else [stride // dtype.itemsize for stride in value.strides]
-    if dense.nbytes < SEGMENT_THRESHOLD_BYTES or segments is None:
-        return TypeCode.ARRAY, [dtype.str, list(value.shape), strides, dense.tobytes()]
-    if dense.flags.c_contiguous:
-        place = segments.write(memoryview(dense.reshape(-1).view(numpy.uint8)))
-    else:
-        place, mapped = segments.reserve_and_map(dense.nbytes)
-        numpy.copyto(numpy.ndarray(dense.shape, dtype, mapped), dense)
-    return TypeCode.ARRAY, [dtype.str, list(value.shape), strides, list(place)]
+    return None
 
 
-def _reduce_tensor(torch: Any, value: Any, segments: OutgoingSegments | None) -> tuple[TypeCode, Any] | None:
-    if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided:
-        return None
-    if value.is_quantized or value.device.type == "meta":
-        return None
-    tensor = value.detach().cpu().resolve_conj().resolve_neg()
-    dtype = str(tensor.dtype).rpartition(".")[2]
-    order = _dense_order(tensor.shape, tensor.stride())
-    dense = tensor if order is None else tensor.permute(order)
-    strides = None if order is None else list(tensor.stride())
-    size_bytes = dense.numel() * dense.element_size()
-    if size_bytes < SEGMENT_THRESHOLD_BYTES or segments is None:
-        dense = dense.contiguous()
-        content = ctypes.string_at(dense.data_ptr(), size_bytes) if size_bytes else b""
-        return TypeCode.TENSOR, [dtype, list(tensor.shape), strides, content]
-    if dense.is_contiguous():
-        # Read through the address: torch's own way to a buffer leads through numpy, which may be absent.
-        content_view = memoryview((ctypes.c_ubyte * size_bytes).from_address(dense.data_ptr())).cast("B")
-        place = segments.write(content_view)
-    else:
-        place, mapped = segments.reserve_and_map(size_bytes)
-        target = torch.frombuffer(mapped, dtype=torch.uint8).view(dense.dtype).view(dense.shape)
-        target.copy_(dense)
-    return TypeCode.TENSOR, [dtype, list(tensor.shape), strides, list(place)]
-
-
-def _dense_order(shape: Sequence[int], strides: Sequence[int]) -> list[int] | None:
-    """The order of axes in which the memory is contiguous, or None if that is C order or there is none."""
-    wide = [axis for axis in range(len(shape)) if shape[axis] > 1]
-    order = sorted(range(len(shape)), key=lambda axis: -strides[axis] if shape[axis] > 1 else 0)
-    ordered = [axis for axis in order if shape[axis] > 1]
-    if ordered == wide or 0 in shape:
-        return None
-    expected = 1
-    for axis in reversed(ordered):
-        if strides[axis] != expected:
-            return None
-        expected *= shape[axis]
-    narrow = [axis for axis in range(len(shape)) if shape[axis] <= 1]
-    return narrow + ordered
-
-
-def _as_array(numpy: Any, dtype: str, shape: list[int], strides: list[int] | None, buffer: Any) -> Any:
-    convert = None
-    if dtype[:1] not in "<>|=":
-        dtype, convert = _numpy_dtype(dtype)
-    kind = numpy.dtype(dtype)
-    if kind.hasobject:
-        raise DecodeError(f"An array of dtype {dtype!r} cannot travel as bytes")
-    if 0 in shape:
-        return numpy.empty(shape, kind)
-    steps = None if strides is None else [stride * kind.itemsize for stride in strides]
-    # This constructor checks that shape and strides stay inside the buffer.
-    array = numpy.ndarray(shape, kind, buffer, strides=steps)
-    return array if convert is None else convert(numpy, array)
-
-
-def _numpy_dtype(name: str) -> tuple[str, Any]:
-    """(numpy dtype, conversion or None) of a torch dtype."""
-    if name == "bfloat16":
-        return "<u2", _widen_bfloat16
-    if name.startswith(("float8", "complex32", "qint", "quint", "bits", "float4")):
-        raise DecodeError(
-            f"A torch tensor of dtype {name} arrived in an environment without torch, and numpy has no such type. "
-            "Add torch to the pack's comfy-env.toml, or convert the tensor to float32 before this node."
-        )
-    return TORCH_TO_NUMPY.get(name, name), None
-
-
-def _widen_bfloat16(numpy: Any, raw: Any) -> Any:
-    # bfloat16 is the upper half of a float32.
-    return (raw.astype(numpy.uint32) << 16).view(numpy.float32)
-
-
-def _as_tensor(torch: Any, dtype: str, shape: list[int], strides: list[int] | None, buffer: Any) -> Any:
-    kind = getattr(torch, _torch_dtype(dtype), None)
-    if not isinstance(kind, torch.dtype):
-        raise DecodeError(
-            f"This environment's torch {torch.__version__} has no dtype {dtype!r}; a newer one may."
-        )
-    if 0 in shape:
-        return torch.empty(shape, dtype=kind)
-    flat = torch.frombuffer(buffer, dtype=torch.uint8).view(kind)
-    # Both check that shape and strides stay inside the storage.
-    return flat.view(shape) if strides is None else flat.as_strided(shape, strides)
-
-
-def _torch_dtype(name: str) -> str:
-    """torch's name of a numpy dtype such as "<f4"; torch's own names come back unchanged."""
-    if name[:1] not in "<>|=":
-        return name
-    kind, size = name[1:2], name[2:]
-    stem = {"f": "float", "i": "int", "u": "uint", "c": "complex"}.get(kind)
-    if name[0] == ">" or (stem is None and kind != "b"):
-        raise DecodeError(
-            f"A numpy array of dtype {name!r} arrived in an environment without numpy. "
-            "Add numpy to the pack's comfy-env.toml."
-        )
-    return "bool" if stem is None else f"{stem}{int(size) * 8}"
-
-
-def _plain_number(value: Any) -> Any:
-    # longdouble and clongdouble give themselves back from item()
-    return value if type(value) in (bool, int, float, complex, str, bytes) else str(value)
-
-
-def _build_scalar(payload: Sequence[Any]) -> Any:
-    dtype, content, plain = payload
+def build_numpy(code: int, payload: Sequence[Any]) -> Any:
+    """The value of what `reduce_numpy` gave. Raises DecodeError."""
     numpy = libraries.obtain("numpy")
-    return plain if numpy is None else numpy.frombuffer(content, dtype)[0]
-
-
-def _build_object_array(payload: Sequence[Any]) -> Any:
+    if code == TypeCode.NUMPY_SCALAR:
+        dtype, content, plain = payload
+        return plain if numpy is None else numpy.frombuffer(content, dtype)[0]
     shape, elements = payload
-    numpy = libraries.obtain("numpy")
     if numpy is None:
         raise DecodeError(
             "A numpy array of objects arrived in an environment without numpy. Add numpy to it."
@@ -212,3 +71,109 @@ def _build_object_array(payload: Sequence[Any]) -> Any:
     for index, element in enumerate(elements):
         array[index] = element
     return array.reshape(shape)
+
+
+def build_part(entry: Sequence[Any], buffer: Any, offset: int, size_bytes: int) -> Any:
+    """The array, tensor or memoryview of a table entry; writable, and nobody else's. Raises DecodeError."""
+    code, dtype, shape, strides, _, first_byte, extra = entry
+    if code == TypeCode.BUFFER:
+        return memoryview(b"" if buffer is None else buffer).cast("B")[offset : offset + size_bytes]
+    shape = [int(length) for length in shape]
+    if first_byte < 0 or min(shape, default=0) < 0:
+        raise DecodeError(f"No array has shape {shape} and begins at byte {first_byte}")
+    for name in ("torch", "numpy") if code == TypeCode.TENSOR else ("numpy", "torch"):
+        library = libraries.obtain(name)
+        if library is None:
+            continue
+        build = as_tensor if name == "torch" else _as_array
+        return build(library, dtype, shape, strides, buffer, offset, size_bytes, first_byte, extra or {})
+    raise DecodeError(
+        f"A {'tensor' if code == TypeCode.TENSOR else 'numpy array'} of shape {tuple(shape)} arrived in an environment "
+        "that has neither torch nor numpy. Add one of them to the pack's comfy-env.toml, for example "
+        '[pypi-dependencies] numpy = "*".'
+    )
+
+
+def buffer_part(view: memoryview) -> Part:
+    """The bytes of a contiguous buffer."""
+    part = Part(TypeCode.BUFFER, None, [view.nbytes], view.nbytes, view.nbytes)
+    part.view = view.cast("B")
+    return part
+
+
+def _numpy_part(numpy: Any, value: Any) -> Part | None:
+    if type(value) not in (numpy.ndarray, numpy.memmap):
+        return None  # masked arrays, matrices and the like have meaning beyond their bytes
+    dtype = value.dtype
+    if dtype.itemsize == 0 or not (dtype.kind in KINDS or _is_record(dtype)):
+        return None
+    if not value.flags.writeable and 0 in value.strides:
+        value = value.copy()  # broadcast: one element seen in many places, which a writable array must not be
+    low, high = numpy.lib.array_utils.byte_bounds(value) if hasattr(numpy.lib, "array_utils") else numpy.byte_bounds(value)
+    spelling = numpy.lib.format.dtype_to_descr(dtype) if _is_record(dtype) else dtype.str
+    part = Part(TypeCode.ARRAY, spelling, value.shape, high - low if value.size else 0, value.nbytes)
+    part.address = low
+    part.first_byte = value.__array_interface__["data"][0] - low
+    part.owner = part.keepalive = value
+    if not value.flags.c_contiguous:
+        part.strides = [stride // dtype.itemsize for stride in value.strides]
+        if any(stride % dtype.itemsize for stride in value.strides):
+            return _numpy_part(numpy, value.copy())  # a field of a record array
+        part.compact = lambda address: numpy.copyto(_at(numpy, address, value), value)
+    return part
+
+
+def _is_record(dtype: Any) -> bool:
+    return dtype.kind == "V" and dtype.names is not None and not dtype.hasobject
+
+
+def _at(numpy: Any, address: int, like: Any) -> Any:
+    """An array of the same shape and dtype over memory elsewhere."""
+    return numpy.ndarray(like.shape, like.dtype, (ctypes.c_ubyte * like.nbytes).from_address(address))
+
+
+def _as_array(
+    numpy: Any,
+    dtype: Any,
+    shape: list[int],
+    strides: list[int] | None,
+    buffer: Any,
+    offset: int,
+    size_bytes: int,
+    first_byte: int,
+    extra: dict[str, Any],
+) -> Any:
+    is_bfloat16 = dtype == "bfloat16"
+    kind = numpy.dtype("<u2" if is_bfloat16 else _numpy_dtype(numpy, dtype))
+    if kind.hasobject or "quantised" in extra:
+        raise DecodeError(f"An array of dtype {dtype!r} cannot be built without the library it is of")
+    if buffer is None:
+        return numpy.empty(shape, kind)
+    steps = None if strides is None else [stride * kind.itemsize for stride in strides]
+    region = memoryview(buffer).cast("B")[offset : offset + size_bytes]
+    # This constructor checks that shape and strides stay inside the region.
+    array = numpy.ndarray(shape, kind, region, first_byte, steps)
+    # bfloat16 is the upper half of a float32.
+    return (array.astype(numpy.uint32) << 16).view(numpy.float32) if is_bfloat16 else array
+
+
+def _numpy_dtype(numpy: Any, dtype: Any) -> Any:
+    """numpy's dtype of a spelling of either library."""
+    if isinstance(dtype, list):
+        return numpy.lib.format.descr_to_dtype(_descr(dtype))
+    if dtype[:1] in "<>|=":
+        return dtype
+    if dtype.startswith(("float8", "complex32", "qint", "quint", "bits", "float4", "uint1", "uint2", "uint3")):
+        raise DecodeError(
+            f"A torch tensor of dtype {dtype} arrived in an environment without torch, and numpy has no such type. "
+            "Add torch to the pack's comfy-env.toml, or convert the tensor to float32 before this node."
+        )
+    return TORCH_TO_NUMPY.get(dtype, dtype)
+
+
+def _descr(fields: list[Any]) -> list[Any]:
+    """numpy wants tuples where msgpack gives lists."""
+    return [
+        (tuple(name) if isinstance(name, list) else name, _descr(kind) if isinstance(kind, list) else kind, *map(tuple, rest))
+        for name, kind, *rest in fields
+    ]

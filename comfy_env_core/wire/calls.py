@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -17,50 +19,73 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comfy-env.wire")
 
+#: The call that the running code answers. Calls it makes are performed by the thread that waits for the answer.
+answering: contextvars.ContextVar[IncomingCall | None] = contextvars.ContextVar("answering", default=None)
+
 
 class PendingCall:
-    """A call on its way. Any thread may wait for it; the answer is decoded by the first that asks for it."""
+    """A call on its way. Any thread may wait for it; the answer is decoded by the first that asks for it.
 
-    def __init__(self, connection: Connection, call_id: int, method: str, timeout_s: float | None) -> None:
+    While a thread waits, it performs the calls that the peer makes on behalf of this one. `on_done(call)` is called
+    once when the answer is here, on the thread that reads it, and must return at once.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        call_id: int,
+        method: str,
+        timeout_s: float | None,
+        on_done: Callable[[PendingCall], None] | None = None,
+    ) -> None:
         self.id = call_id
         self.method = method
+        self.is_watched = False  # whether something other than a waiting thread expects the answer
         self._connection = connection
         self._timeout_s = timeout_s
-        self._open = threading.Lock()  # held until the answer is here: cheaper than an Event
-        self._open.acquire()
-        self._decoding = threading.Lock()
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._waiting = 0
+        self._is_done = False
+        self._lock = threading.Lock()
         self._payload: Payload | None = None
         self._failed = False
         self._value: Any = None
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[PendingCall], None]] = []
+        self._callbacks: list[Callable[[PendingCall], None]] = [] if on_done is None else [on_done]
 
     def done(self) -> bool:
         """Whether the answer, or the news that there will be none, is here."""
-        return not self._open.locked()
+        return self._is_done
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the answer; whether it is here."""
-        if timeout_s is None:
-            arrived = self._open.acquire()
-        else:
-            arrived = self._open.acquire(timeout=max(timeout_s, 0))
-        if arrived:
-            self._open.release()
-        return arrived
+        if self._is_done:
+            return True
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._waiting += 1
+        try:
+            while not self._is_done:
+                left_s = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                item = self._connection.take(self._inbox, left_s)
+                if type(item) is IncomingCall:
+                    self._connection.perform(item)
+        except queue.Empty:
+            return self._is_done
+        finally:
+            self._leave()
+        return True
 
     def result(self, timeout_s: float | None = None) -> Any:
         """The value the peer answered with; raises what its code raised, rebuilt, or why there is no answer.
 
-        Waits `timeout_s` (the call's own by default, else for ever), then raises CallTimeout. The call goes
-        on; `cancel` it if it should not.
+        Raises CallTimeout if there is none within `timeout_s`; the call goes on. Without it the call's own deadline
+        counts (`timeout_s` of Connection.call): when it passes, the call is cancelled.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        started = time.monotonic()
         if not self.wait(limit_s):
-            raise CallTimeout(
-                f"{self._connection.name} did not answer {self.method!r} within {time.monotonic() - started:.1f} s"
-            )
+            if timeout_s is None:
+                self.cancel()
+            raise CallTimeout(f"{self._connection.name} did not answer {self.method!r} within {limit_s:g} s")
         error = self.exception()
         if error is not None:
             raise error
@@ -69,7 +94,7 @@ class PendingCall:
     def exception(self) -> BaseException | None:
         """The exception of a call that is done, None if it has a value. Waits if it is not done."""
         self.wait()
-        with self._decoding:
+        with self._lock:
             if self._payload is not None:
                 payload, self._payload = self._payload, None
                 self._decode(payload)
@@ -77,19 +102,30 @@ class PendingCall:
 
     def cancel(self) -> None:
         """Ask the peer to give up. The call stays open until it answers."""
-        if not self.done():
+        if not self._is_done:
             self._connection.send_cancel(self.id)
 
     def add_done_callback(self, callback: Callable[[PendingCall], None]) -> None:
-        """Have `callback(call)` called once when the answer is here, on the reading thread (or now, if it is).
+        """Have `callback(call)` called once when the answer is here, on the thread that reads it (or now, if it is).
 
         It must return at once and not decode the answer there; it may wake an event loop or a thread.
         """
-        with self._decoding:
-            if not self.done():
+        with self._lock:
+            is_late = self._is_done
+            if not is_late:
                 self._callbacks.append(callback)
-                return
-        callback(self)
+                self.is_watched = True
+        if is_late:
+            callback(self)
+        else:
+            self._connection.attend()
+
+    def hand_over(self, call: IncomingCall) -> bool:
+        """Have the waiting thread perform a call made on behalf of this one; False if no thread waits."""
+        with self._lock:
+            if self._waiting:
+                self._inbox.put(call)
+            return self._waiting > 0
 
     def complete(self, payload: Payload, *, failed: bool) -> None:
         """The answer arrived."""
@@ -113,17 +149,32 @@ class PendingCall:
             self._error = error
 
     def _finish(self) -> None:
-        with self._decoding:
+        with self._lock:
             callbacks, self._callbacks = self._callbacks, []
-            self._open.release()
+            self._is_done = True
+        self._inbox.put(None)
         for callback in callbacks:
             try:
                 callback(self)
             except Exception:  # foreign code on the reading thread, which must go on
                 log.exception("A callback of the call %r failed", self.method)
 
+    def _leave(self) -> None:
+        """A thread waits no longer. The next one learns of the answer, or what none performs goes the usual way."""
+        with self._lock:
+            self._waiting -= 1
+            if self._waiting:
+                self._inbox.put(None)
+                return
+            left = []
+            while not self._inbox.empty():
+                left.append(self._inbox.get_nowait())
+        for item in left:
+            if type(item) is IncomingCall:
+                self._connection.dispatch(item)
+
     def __repr__(self) -> str:
-        state = "done" if self.done() else "open"
+        state = "done" if self._is_done else "open"
         return f"<PendingCall {self.id} {self.method!r} to {self._connection.name}: {state}>"
 
 
@@ -146,12 +197,6 @@ class Cancellation:
         if self._event is not None:
             self._event.set()
 
-    def clear(self) -> None:
-        """Take it back."""
-        self._is_set = False
-        if self._event is not None:
-            self._event.clear()
-
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the caller gives up; whether it did."""
         if self._event is None:
@@ -162,13 +207,16 @@ class Cancellation:
 class IncomingCall:
     """A call of the peer. Whoever takes it answers once: `reply` or `fail`.
 
-    `cancelled` is set when the peer no longer wants the answer; `on_cancel` is called then, on the reading
-    thread.
+    `parent` is the id of our own call on whose behalf it is made, 0 if there is none. `cancelled` is set when the peer
+    no longer wants the answer; `on_cancel` is called then, on the reading thread.
     """
 
-    def __init__(self, connection: Connection, call_id: int, method: str, payload: Payload) -> None:
+    def __init__(
+        self, connection: Connection, call_id: int, method: str, parent: int, payload: Payload
+    ) -> None:
         self.id = call_id
         self.method = method
+        self.parent = parent
         self.connection = connection
         self.cancelled = Cancellation()
         self.on_cancel: Callable[[], None] = _nothing

@@ -4,31 +4,54 @@ from __future__ import annotations
 
 import itertools
 import logging
+import queue
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from comfy_env_core.wire.calls import IncomingCall, PendingCall
-from comfy_env_core.wire.codec import Encoded, Payload, encode
+import msgpack  # type: ignore[import-untyped]
+
+from comfy_env_core.wire import classes
+from comfy_env_core.wire.allowed import AllowList
+from comfy_env_core.wire.attachments import Exchange
+from comfy_env_core.wire.calls import IncomingCall, PendingCall, answering
+from comfy_env_core.wire.codec import Codec, Encoded, Fingerprint
+from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.errors import FrameError, PeerGone, WireError
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.frames import Channel, Frame
-from comfy_env_core.wire.handles import BorrowedObjects, LentObjects
-from comfy_env_core.wire.protocol import FrameKind
+from comfy_env_core.wire.handles import BorrowedObjects, LentObjects, Released
+from comfy_env_core.wire.operations import perform
+from comfy_env_core.wire.parcels import make_parcel
+from comfy_env_core.wire.protocol import CALL_HEADER, FrameKind
+from comfy_env_core.wire.reading import Reading
 from comfy_env_core.wire.releases import Releases
+from comfy_env_core.wire.segments import SegmentMemory
+from comfy_env_core.wire.segments.system import system
 
 log = logging.getLogger("comfy-env.wire")
 
 Dispatcher = Callable[[IncomingCall], None]
 
+# Methods that every side answers by itself. The first at once, the others wherever its code runs: they may take time.
+KNOWS = "wire.knows"
+USE = "wire.use"
+PACK = "wire.pack"
+OWN_METHODS = frozenset({KNOWS, USE, PACK})
+
 
 class Connection:
     """Symmetric: either side calls the other at any time, many calls at once.
 
-    Owns the channel and one thread that reads it. `dispatcher` is called on that thread for every incoming
-    call and must return at once. `lost` is called on it when the peer goes; the exception it returns fails
-    every pending call (PeerGone if it is not given). `hide` is the path prefix of frames to leave out of
-    reported tracebacks. `name` is this peer's name in messages, for example "worker mesh-pack".
+    Owns the channel. `dispatcher(call)` is given every incoming call, by whichever thread reads, and must return at
+    once; `performer(call)` answers one on the thread it is called on. If there is one, a call that the peer makes on
+    behalf of a call of ours is given to it by the thread that waits for that one. Both hand what `is_own` to `answer`.
+
+    `lost` is called once when the peer goes; the exception it returns fails every pending call (PeerGone without it).
+    `name` is the peer's in messages, for example "worker mesh-pack", and `here` this side's. `hide` is the path prefix of
+    frames to leave out of reported tracebacks. `memory` has this process's segments; `codecs` and `allowed` are for objects
+    of third processes, see parcels.py.
     """
 
     def __init__(
@@ -37,57 +60,90 @@ class Connection:
         *,
         dispatcher: Dispatcher,
         name: str,
+        here: str = "this process",
+        performer: Dispatcher | None = None,
         lost: Callable[[PeerGone], BaseException] | None = None,
         hide: str = "",
+        memory: SegmentMemory | None = None,
+        codecs: Codecs | None = None,
+        allowed: AllowList | None = None,
     ) -> None:
         self.name = name
         self.lent = LentObjects()
         self.borrowed = BorrowedObjects(name)
+        self.borrowed.use = self._use
+        self.borrowed.fetch = self._fetch
+        self.memory = SegmentMemory() if memory is None else memory
+        self.codecs = Codecs() if codecs is None else codecs
+        passes_segments = channel.passes_descriptors or system.NAMED
+        exchange = Exchange(self.lent, self.borrowed, self.memory, passes_segments)
+        self._codec = Codec(exchange, knows=self._peer_knows, here=here, codecs=self.codecs, allowed=allowed)
         self._channel = channel
         self._dispatcher = dispatcher
+        self._performer = performer
         self._lost = lost
         self._hide = hide
+        self._known: set[Fingerprint] = set()
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._pending: dict[int, PendingCall] = {}
         self._incoming: dict[int, IncomingCall] = {}
         self._end: BaseException | None = None
         self._releases = Releases(self.borrowed, self._send_released)
-        self._reader = threading.Thread(target=self._read, name=f"comfy-env read {name}", daemon=True)
+        self._reading = Reading(f"comfy-env read {name}", self._read, self._is_watched)
 
     def start(self) -> None:
         """Begin to read. Calls may be made before, they are answered from now on."""
-        self._reader.start()
+        self._reading.start()
 
-    def call(self, method: str, args: Sequence[Any] = (), *, timeout_s: float | None = None) -> PendingCall:
-        """Send a call. `timeout_s` is how long `PendingCall.result` waits by default.
+    def call(
+        self,
+        method: str,
+        args: Sequence[Any] = (),
+        *,
+        timeout_s: float | None = None,
+        on_done: Callable[[PendingCall], None] | None = None,
+    ) -> PendingCall:
+        """Send a call. With `timeout_s`, `PendingCall.result` waits so long and cancels it then.
 
-        Raises EncodeError, DeadHandle or ForeignHandle if the arguments cannot be sent. A dead peer is
-        reported by the returned call, not here.
+        Raises EncodeError, DeadHandle or ForeignHandle if the arguments cannot be sent. A dead peer is reported by the
+        returned call, not here.
         """
+        encoded = self._codec.encode(list(args))
         self._releases.flush()
-        encoded = self._encode(list(args))
-        call = PendingCall(self, next(self._ids), method, timeout_s)
+        call = PendingCall(self, next(self._ids), method, timeout_s, on_done)
         with self._lock:
             end = self._end
             if end is None:
                 self._pending[call.id] = call
         if end is not None:
-            encoded.segments.close()
+            encoded.attachments.abandon()
             call.fail(end)
             return call
-        self._send(FrameKind.CALL, call.id, encoded, prefix=_method_prefix(method))
+        parent = answering.get()
+        parent_id = parent.id if parent is not None and parent.connection is self else 0
+        self._send(FrameKind.CALL, call.id, encoded, head=_call_header(method, parent_id))
         return call
 
     def notify(self, method: str, args: Sequence[Any] = ()) -> None:
         """Send a message nobody answers; it is lost silently if the peer is gone."""
         if self._end is None:
-            self._send(FrameKind.NOTIFY, 0, self._encode(list(args)), prefix=_method_prefix(method))
+            self._send(FrameKind.NOTIFY, 0, self._codec.encode(list(args)), head=_call_header(method, 0))
+
+    def take(self, inbox: queue.SimpleQueue[Any], timeout_s: float | None = None) -> Any:
+        """The next item of a queue that the dispatcher fills; meanwhile this thread may read. See Reading.take."""
+        return self._reading.take(inbox, timeout_s)
+
+    def attend(self) -> None:
+        """Something is expected that no thread waits for."""
+        self._reading.attend()
 
     def close(self) -> None:
-        """Hang up. Pending calls fail with PeerGone; the reading thread ends on its own."""
+        """Hang up. Pending calls fail with PeerGone; what reads ends on its own."""
         self._channel.shut_down()
-        if not self._reader.is_alive() and self._reader.ident is None:
+        if self._reading.is_started:
+            self._reading.attend()
+        else:
             self._finish(PeerGone(f"The connection to {self.name} was closed"))
 
     @property
@@ -96,9 +152,12 @@ class Connection:
         return self._end is None
 
     def join(self, timeout_s: float | None = None) -> None:
-        """Wait until the reading thread has ended."""
-        if self._reader.ident is not None and self._reader is not threading.current_thread():
-            self._reader.join(timeout_s)
+        """Wait until nothing is read any more."""
+        self._reading.join(timeout_s)
+
+    def before_fork(self) -> None:
+        """This process is about to be forked: the child keeps looking at the arrays it has."""
+        self.memory.before_fork()
 
     def detach_in_fork(self) -> None:
         """In a process forked from this one: let go of the peer, which belongs to the parent.
@@ -109,7 +168,56 @@ class Connection:
         self._lock = threading.Lock()
         self._pending = {}
         self._end = PeerGone(f"This process was forked from the one that speaks to {self.name}")
+        self.borrowed.end = str(self._end)
+        self.memory.detach_in_fork()
         self._channel.detach_in_fork()
+
+    # -- answering -----------------------------------------------------------------------------------------
+
+    def dispatch(self, call: IncomingCall) -> None:
+        """Have an incoming call answered somewhere."""
+        self._dispatcher(call)
+
+    def perform(self, call: IncomingCall) -> None:
+        """Answer an incoming call on this thread."""
+        if self._performer is None:
+            self._dispatcher(call)
+            return
+        token = answering.set(call)
+        try:
+            self._performer(call)
+        finally:
+            answering.reset(token)
+
+    def is_own(self, call: IncomingCall) -> bool:
+        """Whether `answer` can answer it: something is done with an object that was lent."""
+        return call.method in OWN_METHODS
+
+    def answer(self, call: IncomingCall) -> Any:
+        """The answer to an own call. Raises what the object raises."""
+        arguments = call.args()
+        if call.method == USE:
+            target, operation, *rest = arguments
+            return perform(target, operation, rest)
+        if call.method == PACK:
+            return make_parcel(arguments[0], self.codecs)
+        raise LookupError(f"There is no method {call.method!r}")
+
+    def _use(self, handle: Any, operation: str, *arguments: Any) -> Any:
+        return self.call(USE, [handle, operation, *arguments]).result()
+
+    def _fetch(self, handle: Any) -> Any:
+        return self.call(PACK, [handle]).result()
+
+    def _peer_knows(self, fingerprint: Fingerprint) -> bool:
+        if fingerprint in self._known:
+            return True
+        if not self._reading.is_started or self._reading.is_on_this_thread():
+            return False  # the answer could not be waited for
+        is_known = bool(self.call(KNOWS, list(fingerprint)).result())
+        if is_known:
+            self._known.add(fingerprint)
+        return is_known
 
     # -- used by PendingCall and IncomingCall --------------------------------------------------------------
 
@@ -119,25 +227,20 @@ class Connection:
 
     def send_reply(self, call_id: int, value: Any) -> None:
         """Answer a call. Raises EncodeError if the value cannot be sent; the call is then still open."""
-        encoded = self._encode(value)
-        self._forget_incoming(call_id)
+        encoded = self._codec.encode(value)
+        self._incoming.pop(call_id, None)
+        self._releases.flush()
         self._send(FrameKind.REPLY, call_id, encoded)
 
     def send_failure(self, call_id: int, error: BaseException) -> None:
         """Answer a call with an exception."""
-        self._forget_incoming(call_id)
-        self._send(FrameKind.FAIL, call_id, self._encode(describe_error(error, hide=self._hide)))
+        self._incoming.pop(call_id, None)
+        self._send(FrameKind.FAIL, call_id, self._codec.encode(describe_error(error, hide=self._hide)))
 
     # -- sending -------------------------------------------------------------------------------------------
 
-    def _encode(self, value: Any) -> Encoded:
-        return encode(value, self.lent, self.borrowed, with_segments=self._channel.passes_descriptors)
-
-    def _send(self, kind: FrameKind, call_id: int, encoded: Encoded, *, prefix: bytes = b"") -> None:
-        try:
-            self._send_plain(kind, call_id, prefix + encoded.body, encoded.segments.descriptors)
-        finally:
-            encoded.segments.close()
+    def _send(self, kind: FrameKind, call_id: int, encoded: Encoded, *, head: bytes = b"") -> None:
+        self._send_plain(kind, call_id, head + encoded.body, encoded.attachments.descriptors)
 
     def _send_plain(
         self, kind: FrameKind, call_id: int, body: bytes, descriptors: Sequence[int] = ()
@@ -149,35 +252,42 @@ class Connection:
                 self._pending.pop(call_id, None)
             raise
         except OSError as error:
-            # The reading thread sees the end of the stream and fails the calls; twice would be once too often.
+            # Whoever reads sees the end of the stream and fails the calls; twice would be once too often.
             log.debug("Sending to %s failed: %s", self.name, error)
 
-    def _send_released(self, released: list[list[int]]) -> None:
+    def _send_released(self, released: list[Released]) -> None:
         if self._end is None:
-            self._send(FrameKind.RELEASE, 0, self._encode(released))
+            self._send_plain(FrameKind.RELEASE, 0, msgpack.packb(released))
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
+    def _is_watched(self) -> bool:
+        return any(call.is_watched for call in list(self._pending.values()))
+
+    def _read(self, timeout_s: float | None) -> bool | None:
+        """One frame, for Reading."""
+        if self._end is not None:
+            return False
         reason = f"{self.name} closed the connection"
         try:
-            while True:
-                frame = self._channel.receive()
-                if frame is None:
-                    break
+            if timeout_s is not None and not self._channel.wait(timeout_s):
+                return None
+            frame = self._channel.receive()
+            if frame is not None:
                 self._handle(frame)
-                del frame
+                return True
         except FrameError as error:
             reason = f"the connection to {self.name} is damaged: {error}"
             log.error("Hanging up: %s", reason)
         except OSError as error:
             reason = f"the connection to {self.name} broke: {error}"
         self._finish(PeerGone(reason[0].upper() + reason[1:]))
+        return False
 
     def _handle(self, frame: Frame) -> None:
         try:
-            self._handlers(frame)
-        except Exception as error:  # this thread must go on, whatever a dispatcher does
+            self._handle_by_kind(frame)
+        except Exception as error:  # reading must go on, whatever a dispatcher does
             if not isinstance(error, WireError):
                 log.exception("A message of %s could not be handled", self.name)
             if frame.kind == FrameKind.CALL:
@@ -187,7 +297,7 @@ class Connection:
             else:
                 log.error("A message of %s cannot be used: %s", self.name, error)
 
-    def _handlers(self, frame: Frame) -> None:
+    def _handle_by_kind(self, frame: Frame) -> None:
         if frame.kind in (FrameKind.CALL, FrameKind.NOTIFY):
             self._accept_call(frame)
         elif frame.kind in (FrameKind.REPLY, FrameKind.FAIL):
@@ -198,32 +308,35 @@ class Connection:
                 incoming.cancelled.set()
                 incoming.on_cancel()
         elif frame.kind == FrameKind.RELEASE:
-            self.lent.give_back([(key, times) for key, times in self._payload(frame, 0).decode()])
+            self.lent.take_back(msgpack.unpackb(frame.body))
         else:
             raise FrameError(f"Unknown kind of frame {frame.kind} from {self.name}")
 
-    def _payload(self, frame: Frame, start: int) -> Payload:
-        return Payload(frame.body, start, frame.descriptors, self.lent, self.borrowed)
-
     def _accept_call(self, frame: Frame) -> None:
-        length = frame.body[0]
-        method = bytes(frame.body[1 : 1 + length]).decode("ascii")
-        call = IncomingCall(self, frame.call_id, method, self._payload(frame, 1 + length))
+        method, parent, start = _read_call_header(frame)
+        payload = self._codec.receive(frame.body, start, frame.descriptors)
+        call = IncomingCall(self, frame.call_id, method, parent, payload)
+        if method == KNOWS:
+            call.reply(classes.is_known(*call.args()))
+            return
         if frame.kind == FrameKind.CALL:
             self._incoming[frame.call_id] = call
-        self._dispatcher(call)
+        ours = self._pending.get(parent) if parent and self._performer is not None else None
+        if ours is None or not ours.hand_over(call):
+            self._dispatcher(call)
 
     def _accept_answer(self, frame: Frame) -> None:
         with self._lock:
             call = self._pending.pop(frame.call_id, None)
-        payload = self._payload(frame, 0)
-        if call is None:
-            payload.close()
+        try:
+            payload = self._codec.receive(frame.body, 0, frame.descriptors)
+        except WireError as error:
+            if call is None:
+                raise
+            call.fail(error)
             return
-        call.complete(payload, failed=frame.kind == FrameKind.FAIL)
-
-    def _forget_incoming(self, call_id: int) -> None:
-        self._incoming.pop(call_id, None)
+        if call is not None:
+            call.complete(payload, failed=frame.kind == FrameKind.FAIL)
 
     def _finish(self, gone: PeerGone) -> None:
         """The peer is gone: everything that waits for it is told why."""
@@ -233,6 +346,7 @@ class Connection:
             pending = list(self._pending.values())
             self._pending.clear()
         self.borrowed.close(str(gone))
+        self._releases.end()
         self._channel.close()
         for call in pending:
             call.fail(error)
@@ -251,6 +365,21 @@ class Connection:
             return gone
 
 
-def _method_prefix(method: str) -> bytes:
+def _call_header(method: str, parent: int) -> bytes:
     name = method.encode("ascii")
-    return bytes([len(name)]) + name
+    return CALL_HEADER.pack(parent, len(name)) + name
+
+
+def _read_call_header(frame: Frame) -> tuple[str, int, int]:
+    """(method, parent, where the message begins). Raises FrameError, after closing what came with the frame."""
+    try:
+        parent, length = CALL_HEADER.unpack_from(frame.body)
+        start = CALL_HEADER.size + length
+        name = bytes(frame.body[CALL_HEADER.size : start])
+        if len(name) == length:
+            return name.decode("ascii"), parent, start
+    except (struct.error, UnicodeDecodeError):
+        pass
+    for descriptor in frame.descriptors:
+        system.close(descriptor)
+    raise FrameError(f"A call without a readable name, in a frame of {len(frame.body)} bytes")

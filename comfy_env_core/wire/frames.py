@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import sys
 import threading
@@ -18,8 +19,10 @@ from comfy_env_core.wire.protocol import HEADER, MAX_FRAME_BYTES, MAX_SEGMENTS, 
 BUFFER_BYTES = 64 * 1024
 # Room for the descriptors of one frame; the kernel never merges those of two sends into one receive.
 ANCILLARY_BYTES = 4 * 256 + 64
-# Received descriptors must not leak into programs that node code starts.
-RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+# Received descriptors must not leak into programs that node code starts. Plain integers: the enum's operators take
+# longer than the rest of a receive.
+RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+TRUNCATED = int(getattr(socket, "MSG_CTRUNC", 0))
 
 
 class Frame(NamedTuple):
@@ -46,6 +49,9 @@ class Channel:
         self._start = 0
         self._end = 0
         self._descriptors: deque[int] = deque()
+        self._poll = select.poll() if hasattr(select, "poll") else None  # select() knows 1024 files only
+        if self._poll is not None:
+            self._poll.register(sock, select.POLLIN)
         self.passes_descriptors = sys.platform != "win32" and sock.family == socket.AF_UNIX
 
     def send(self, kind: FrameKind, call_id: int, body: bytes, descriptors: Sequence[int] = ()) -> None:
@@ -67,6 +73,14 @@ class Channel:
                 sent = self._socket.sendmsg([header, body]) if hasattr(self._socket, "sendmsg") else 0
             self._send_rest(header, body, sent)
 
+    def wait(self, timeout_s: float) -> bool:
+        """Whether `receive` has something to read within that time: a frame, or the end."""
+        if self._end > self._start:
+            return True
+        if self._poll is None:
+            return bool(select.select([self._socket], [], [], timeout_s)[0])
+        return bool(self._poll.poll(timeout_s * 1000))
+
     def receive(self) -> Frame | None:
         """The next frame, or None when the peer closed the connection between two frames.
 
@@ -87,7 +101,8 @@ class Channel:
             raise FrameError(
                 f"A frame announced {segments} segments, {len(self._descriptors)} arrived with it"
             )
-        return Frame(kind, call_id, body, [self._descriptors.popleft() for _ in range(segments)])
+        descriptors = [self._descriptors.popleft() for _ in range(segments)] if segments else []
+        return Frame(kind, call_id, body, descriptors)
 
     def shut_down(self) -> None:
         """End the conversation in both directions; wakes a thread blocked in `receive`, here and there."""
@@ -165,7 +180,7 @@ class Channel:
                 if not RECEIVE_FLAGS:
                     for number in numbers:
                         os.set_inheritable(number, False)
-        if flags & socket.MSG_CTRUNC:
+        if flags & TRUNCATED:
             raise FrameError(
                 "Shared memory segments were lost on arrival: this process may open no more files. "
                 "Raise the limit (ulimit -n) of ComfyUI."

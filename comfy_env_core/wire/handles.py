@@ -1,7 +1,8 @@
-"""Objects that stay in the process that made them.
+"""What stays where it was made and is lent to the peer: objects and segments.
 
-The owner lends an object (`LentObjects`) and sends its key; the other side holds a `Handle`. The handle is
-the same object again when it comes home. When it is garbage collected, the key is given back.
+The owner lends something (`LentObjects`) and sends its key; the other side holds a `Borrowed` for it. Sent home, it is
+the thing itself again. When the `Borrowed` is garbage collected, the key is given back; when the connection ends,
+everything is.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ import queue
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from comfy_env_core.wire.errors import DeadHandle, DecodeError, ForeignHandle
+from comfy_env_core.wire.errors import DeadHandle, DecodeError
+from comfy_env_core.wire.specials import HandleClasses
 
-TEXT_LIMIT = 120
+
+class Released(NamedTuple):
+    """A key given back as often as it was received. `is_spoiled`: another process may still read the segment's bytes."""
+
+    key: int
+    times: int
+    is_spoiled: bool
 
 
 class LentObjects:
@@ -44,22 +52,27 @@ class LentObjects:
         with self._lock:
             entry = self._objects.get(key)
         if entry is None:
-            raise DecodeError(f"Object {key} was released before it came home")
+            raise DecodeError(f"Object {key!r} was released before it came home")
         return entry[0]
 
-    def give_back(self, releases: Iterable[tuple[int, int]]) -> None:
-        """Forget objects by (key, times). What they free is freed outside the lock."""
+    def take_back(self, releases: Iterable[Sequence[Any]]) -> None:
+        """Forget objects by `Released`. What they free is freed outside the lock. Raises DecodeError if it is none."""
         freed = []
-        with self._lock:
-            for key, times in releases:
-                entry = self._objects.get(key)
-                if entry is None:
-                    continue
-                entry[1] -= times
-                if entry[1] <= 0:
-                    del self._objects[key]
-                    del self._by_identity[id(entry[0])]
-                    freed.append(entry)
+        try:
+            with self._lock:
+                for key, times, is_spoiled in releases:
+                    entry = self._objects.get(key)
+                    if entry is None:
+                        continue
+                    if is_spoiled:
+                        entry[0].is_spoiled = True
+                    entry[1] -= max(int(times), 1)
+                    if entry[1] <= 0:
+                        del self._objects[key]
+                        del self._by_identity[id(entry[0])]
+                        freed.append(entry)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise DecodeError(f"Not a list of released keys: {error}") from error
 
     def clear(self) -> None:
         """Forget everything: the peer is gone."""
@@ -73,84 +86,78 @@ class LentObjects:
         return len(self._objects)
 
 
-class Handle:
-    """An object that lives in another process. Pass it on, keep it, drop it.
+class Borrowed:
+    """Something of the peer, as long as it is needed here."""
 
-    Copying gives the same handle, as the object itself cannot be copied from here.
-    """
+    __slots__ = ("__weakref__", "_borrowed", "_times", "is_spoiled", "key")
 
-    __slots__ = ("__weakref__", "_borrowed", "_times", "key", "owner", "text", "type_name")
-
-    def __init__(self, borrowed: BorrowedObjects, key: int, type_name: str, text: str) -> None:
+    def __init__(self, borrowed: BorrowedObjects, key: int) -> None:
         self._borrowed = borrowed
         self._times = 0
-        self.owner = borrowed.owner
+        self.is_spoiled = False
         self.key = key
-        self.type_name = type_name
-        self.text = text
-
-    def __repr__(self) -> str:
-        return f"<{self.type_name} in {self.owner}: {self.text}>"
-
-    def __copy__(self) -> Handle:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Handle:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"A {self.type_name} that lives in {self.owner} cannot be pickled in another process")
 
     def __del__(self) -> None:
         # Runs in any thread at any moment, so it only leaves a note.
-        if self._borrowed.end is None:
-            self._borrowed.dropped.append((self.key, self._times))
-            self._borrowed.notes.put(True)
+        self._borrowed.note_dropped(Released(self.key, self._times, self.is_spoiled))
 
 
 class BorrowedObjects:
-    """Handles this side holds of objects of one peer, named `owner` for messages.
+    """What this side holds of one peer, named `owner` for messages.
 
-    `dropped` collects (key, times) of collected handles until `take_dropped`; `notes` gets True for each, and
-    False when the peer is gone. `on_first` is called when the first handle arrives.
+    `dropped` collects what was let go of until `take_dropped`; `notes` gets True for the first of it after each
+    `notice_again`, and False when the peer is gone. `on_first` is called when the first thing arrives. `use(handle, operation, *arguments)` performs an operation of
+    operations.py at the owner, `fetch(handle)` has the owner pack the object; whoever has the connection sets both.
     """
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
-        self.dropped: deque[tuple[int, int]] = deque()
+        self.dropped: deque[Released] = deque()
         self.notes: queue.SimpleQueue[bool] = queue.SimpleQueue()  # safe to put from a finaliser
         self.on_first: Callable[[], None] | None = None
+        self.handle_classes = HandleClasses()
+        self.use: Callable[..., Any] = _no_connection
+        self.fetch: Callable[[Any], Any] = _no_connection
         self.end: str | None = None
+        self._is_noticed = False
         self._lock = threading.Lock()
-        self._handles: weakref.WeakValueDictionary[int, Handle] = weakref.WeakValueDictionary()
+        self._borrowed: weakref.WeakValueDictionary[int, Borrowed] = weakref.WeakValueDictionary()
 
-    def borrow(self, key: int, type_name: str, text: str) -> Handle:
-        """The handle of a received key: the same one as long as it is alive."""
+    def borrow(self, key: int, make: Callable[[], Borrowed]) -> Borrowed:
+        """What stands for a received key: the same thing as long as it is alive, else what `make` makes."""
         on_first, self.on_first = self.on_first, None
         if on_first is not None:
             on_first()
         with self._lock:
-            handle = self._handles.get(key)
-            if handle is None:
-                handle = self._handles[key] = Handle(self, key, type_name, text)
-            handle._times += 1
-            return handle
+            borrowed = self._borrowed.get(key)
+            if borrowed is None:
+                borrowed = self._borrowed[key] = make()
+            borrowed._times += 1
+            return borrowed
 
-    def key_for_home(self, handle: Handle) -> int:
-        """The key to send home. Raises DeadHandle or ForeignHandle if that is not this peer."""
-        if handle._borrowed.end is not None:
+    def owns(self, borrowed: Borrowed) -> bool:
+        """Whether it is of this peer; sent there, it goes home. Raises DeadHandle if its owner is gone."""
+        if borrowed._borrowed.end is not None:
+            kind = getattr(type(borrowed), "__name__", "object")
             raise DeadHandle(
-                f"The {handle.type_name} lived in {handle.owner}, which has ended ({handle._borrowed.end}). "
+                f"The {kind} lived in {borrowed._borrowed.owner}, which has ended ({borrowed._borrowed.end}). "
                 "Run the node that made it again."
             )
-        if handle._borrowed is not self:
-            raise ForeignHandle(
-                f"A {handle.type_name} that lives in {handle.owner} cannot be used in {self.owner}: "
-                "objects other than plain data, arrays and paths stay in the process that made them."
-            )
-        return handle.key
+        return borrowed._borrowed is self
 
-    def take_dropped(self) -> list[tuple[int, int]]:
+    def note_dropped(self, released: Released) -> None:
+        """Something was collected here (called by finalisers)."""
+        if self.end is None and released.times:
+            self.dropped.append(released)
+            if not self._is_noticed:
+                self._is_noticed = True
+                self.notes.put(True)
+
+    def notice_again(self) -> None:
+        """What is dropped from now on is worth another note."""
+        self._is_noticed = False
+
+    def take_dropped(self) -> list[Released]:
         """What was dropped since the last time; the caller tells the owner."""
         taken = []
         while self.dropped:
@@ -163,12 +170,5 @@ class BorrowedObjects:
         self.notes.put(False)
 
 
-def describe_object(value: object) -> tuple[str, str]:
-    """(type name, short text) of an object for messages. A failing repr is told, not raised."""
-    kind = type(value)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001  # repr is foreign code
-        text = f"<repr failed: {type(error).__name__}>"
-    return name, text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 3] + "..."
+def _no_connection(*arguments: Any) -> Any:
+    raise DeadHandle("An object of another process was used before there was a connection to it")

@@ -1,24 +1,29 @@
-"""Telling the owner which handles were dropped here."""
+"""Telling the owner what was dropped here."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from comfy_env_core.wire.handles import BorrowedObjects
+from comfy_env_core.wire.handles import BorrowedObjects, Released
+
+
+#: How long to wait for a message that takes the releases along.
+PATIENCE_S = 0.01
 
 
 class Releases:
-    """Sends the keys of collected handles: before every call, and soon even if no call is made.
+    """Sends the keys of what was collected: before every message, and soon even if none is sent.
 
-    A handle can be collected in any thread at any moment, also inside our own sending, so its finaliser only
-    leaves a note. A thread waits for notes; it exists only once a handle was received.
+    Something can be collected in any thread at any moment, also inside our own sending, so its finaliser only leaves a
+    note. A thread waits for notes; it exists only once something was received.
     """
 
-    def __init__(self, borrowed: BorrowedObjects, send: Callable[[list[list[int]]], None]) -> None:
+    def __init__(self, borrowed: BorrowedObjects, send: Callable[[list[Released]], None]) -> None:
         self._borrowed = borrowed
         self._send = send
         self._flushing = threading.Lock()
+        self._ended = threading.Event()
         borrowed.on_first = self._start
 
     def flush(self) -> None:
@@ -28,7 +33,11 @@ class Releases:
         with self._flushing:
             taken = self._borrowed.take_dropped()
             if taken:
-                self._send([[key, times] for key, times in taken])
+                self._send(taken)
+
+    def end(self) -> None:
+        """There is nobody left to tell."""
+        self._ended.set()
 
     def _start(self) -> None:
         threading.Thread(
@@ -37,4 +46,6 @@ class Releases:
 
     def _run(self) -> None:
         while self._borrowed.notes.get():
+            self._ended.wait(PATIENCE_S)
+            self._borrowed.notice_again()
             self.flush()

@@ -32,15 +32,17 @@ def main(arguments: list[str]) -> None:
     connection = Connection(
         Channel(sock),
         dispatcher=service.dispatch,
+        performer=service.perform,
         name="ComfyUI",
+        here=f"worker {configuration.pack_name}",
         lost=_Lost(main_thread).leave,
         hide=PACKAGE,
     )
     service.attach(connection)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=connection.detach_in_fork)
+        os.register_at_fork(before=connection.before_fork, after_in_child=connection.detach_in_fork)
     connection.start()
-    main_thread.run()
+    main_thread.run(connection)
 
 
 def prepare_streams() -> None:

@@ -1,4 +1,4 @@
-"""The methods a worker offers: ping, describe, run, forget, shutdown."""
+"""The methods a worker offers: ping, describe, run, forget, shutdown, and the use of objects it lent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.execution import NodeExecution
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.loading import SiteLoader
-from comfy_env_core.worker.mainthread import MainThread
+from comfy_env_core.worker.mainthread import BesideThread, MainThread
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
 
 
 class Service:
-    """Answers the host. `dispatch` runs on the reading thread, all node code on the main thread."""
+    """Answers the host. All node code runs on the main thread; what the host does with an object that it was lent runs
+    there, too, unless a node is running: then on a thread beside it, as in ComfyUI, where objects are used from anywhere.
+    """
 
     def __init__(self, configuration: Configuration, main_thread: MainThread) -> None:
         self._configuration = configuration
@@ -30,6 +32,7 @@ class Service:
         self._loader = SiteLoader(configuration)
         self._classes = NodeClasses(self._loader)
         self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
+        self._beside = BesideThread()
         self._methods: dict[str, Callable[..., Any]] = {
             "describe": self.describe,
             "forget": self._execution.forget,
@@ -43,17 +46,24 @@ class Service:
         install_standins(home, self._configuration)
 
     def dispatch(self, call: IncomingCall) -> None:
-        """Take a call on the reading thread."""
+        """Take a call on whichever thread reads."""
         if call.method == "ping":
             call.reply({"time_s": time.monotonic()})
         elif call.method == "shutdown":
             self._main_thread.is_stopping = True
             call.reply(None)
             self._main_thread.stop()
-        elif call.method == "run":
-            self._main_thread.post(lambda: self._execution.run(call))
+        elif call.connection.is_own(call) and self._main_thread.is_working:
+            self._beside.post(lambda: self.perform(call))
         else:
-            self._main_thread.post(lambda: self._answer(call))
+            self._main_thread.post(lambda: self.perform(call))
+
+    def perform(self, call: IncomingCall) -> None:
+        """Answer on this thread: posted there, or because it waits for the host on behalf of which this is asked."""
+        if call.method == "run":
+            self._execution.run(call)
+        else:
+            self._answer(call)
 
     def describe(self, module: str, path: str | None = None) -> dict[str, Any]:
         """Import a module of the site and describe it (see description.py)."""
@@ -64,6 +74,9 @@ class Service:
 
     def _answer(self, call: IncomingCall) -> None:
         try:
+            if call.connection.is_own(call):
+                call.reply(call.connection.answer(call))
+                return
             method = self._methods.get(call.method)
             if method is None:
                 raise LookupError(f"A comfy-env worker has no method {call.method!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -28,6 +29,24 @@ def echo(call: IncomingCall) -> None:
         call.fail(error)
 
 
+def answer_own(dispatcher: Dispatcher) -> Dispatcher:
+    """Uses of lent objects are answered on a thread, as a host or worker does; the rest goes to the test's dispatcher."""
+
+    def answer(call: IncomingCall) -> None:
+        try:
+            call.reply(call.connection.answer(call))
+        except BaseException as error:  # noqa: BLE001
+            call.fail(error)
+
+    def dispatch(call: IncomingCall) -> None:
+        if call.connection.is_own(call):
+            threading.Thread(target=answer, args=(call,), daemon=True).start()
+        else:
+            dispatcher(call)
+
+    return dispatch
+
+
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Ends]]:
     """Make a pair of connections: `connect(right=dispatcher, left=dispatcher)`."""
@@ -36,8 +55,8 @@ def connect() -> Iterator[Callable[..., Ends]]:
     def make(right: Dispatcher = echo, left: Dispatcher = echo) -> Ends:
         sockets = socket.socketpair()
         ends = Ends(
-            Connection(Channel(sockets[0]), dispatcher=left, name="worker mesh"),
-            Connection(Channel(sockets[1]), dispatcher=right, name="ComfyUI"),
+            Connection(Channel(sockets[0]), dispatcher=answer_own(left), name="worker mesh", here="ComfyUI"),
+            Connection(Channel(sockets[1]), dispatcher=answer_own(right), name="ComfyUI", here="worker mesh"),
         )
         for end in ends:
             end.start()
@@ -48,3 +67,4 @@ def connect() -> Iterator[Callable[..., Ends]]:
     for end in opened:
         end.close()
         end.join(5)
+        end.memory.close()

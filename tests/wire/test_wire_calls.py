@@ -132,7 +132,7 @@ def test_result_can_be_waited_for_again_after_a_timeout(connect: Callable[..., A
     held: list[IncomingCall] = []
     left, _ = connect(right=held.append)
     call = left.call("wait", timeout_s=0.05)
-    with pytest.raises(CallTimeout, match=r"did not answer 'wait' within 0\.\d s"):
+    with pytest.raises(CallTimeout, match=r"did not answer 'wait' within 0.05 s"):
         call.result()
     held[0].reply(4)
     assert call.result(5) == 4 and call.done()
@@ -158,14 +158,15 @@ def test_cancel_reaches_the_other_side_and_the_call_stays_open(connect: Callable
 
 
 def test_result_that_cannot_be_sent_is_the_callers_error(connect: Callable[..., Any]) -> None:
-    loop: list[Any] = []
-    loop.append(loop)
-    left, _ = connect(right=lambda call: call.reply(loop))
-    with pytest.raises(Exception, match="containing itself") as caught:
+    nested: Any = ()
+    for _ in range(300):
+        nested = (nested,)
+    left, _ = connect(right=lambda call: call.reply(nested))
+    with pytest.raises(Exception, match="nested deeper than") as caught:
         left.call("x").result(5)
     assert type(caught.value).__qualname__ == "EncodeError"
     with pytest.raises(EncodeError):
-        left.call("x", loop)
+        left.call("x", nested)
 
 
 def test_calls_cross_each_other(connect: Callable[..., Any]) -> None:

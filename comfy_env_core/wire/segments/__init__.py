@@ -1,13 +1,14 @@
-"""Shared memory that carries arrays from one process to another, without a name and without a copy to spare.
+"""Shared memory that carries the bytes of arrays from one process to another.
 
-The sender creates a segment, writes the array once, sends the descriptor and closes it. The receiver maps it
-copy-on-write and closes the descriptor too: from then on the memory lives exactly as long as the array does,
-and whatever the receiver changes stays with it.
+A *segment* is a piece of shared memory without a name. Its maker writes the bytes of a message into it and lends it to
+the peer; the peer maps it copy-on-write, so that whatever node code does to an array stays with that process. When
+nobody needs the bytes any more the segment is free and keeps its pages: first touch of fresh shared pages costs ten to
+seventy times the copy itself. docs/wire.md has the life cycle.
 """
 
 from __future__ import annotations
 
-from comfy_env_core.wire.segments.outgoing import OutgoingSegments, Place
-from comfy_env_core.wire.segments.received import ReceivedSegments
+from comfy_env_core.wire.segments.memory import MemoryStatistics, SegmentMemory
+from comfy_env_core.wire.segments.segment import Filling, ReceivedSegment, Segment, Source
 
-__all__ = ["OutgoingSegments", "Place", "ReceivedSegments"]
+__all__ = ["Filling", "MemoryStatistics", "ReceivedSegment", "Segment", "SegmentMemory", "Source"]

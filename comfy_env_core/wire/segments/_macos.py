@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import _posixshmem  # type: ignore[import-not-found]  # the module behind multiprocessing.shared_memory, which keeps names and cannot go without
+import ctypes
 import os
 import secrets
 import sys
 
+from comfy_env_core.wire.segments._posix import PAGE_BYTES, close, forget_writes, map_memory, size_of, unmap
+
 assert sys.platform != "win32"
 
-CAN_WRITE_DESCRIPTOR = False  # write(2) on these descriptors fails on macOS; they can only be mapped
+__all__ = [
+    "NAMED",
+    "PAGE_BYTES",
+    "close",
+    "create",
+    "forget_writes",
+    "map_memory",
+    "open_watch",
+    "size_of",
+    "unmap",
+    "was_written",
+    "write",
+]
+
+NAMED = False
 
 
 def create(size_bytes: int) -> int:
@@ -24,3 +41,22 @@ def create(size_bytes: int) -> int:
         os.close(descriptor)
         raise
     return int(descriptor)
+
+
+def write(handle: int, offset: int, data: memoryview) -> None:
+    """Copy bytes into the segment, through a mapping: write(2) on these descriptors fails on macOS."""
+    end = offset + data.nbytes
+    address = map_memory(handle, end, False)
+    try:
+        memoryview((ctypes.c_ubyte * data.nbytes).from_address(address + offset)).cast("B")[:] = data
+    finally:
+        unmap(address, end)
+
+
+def was_written(address: int, size_bytes: int) -> bool:
+    """Unknown there without Mach calls, so the mapping is always made anew."""
+    return True
+
+
+def open_watch() -> None:
+    """There is no way to ask whether ordinary memory was written."""
