@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def run(extent: Extent) -> dict[str, Any]:
     rounds = contest(extent, present, absent)
     say("what a worker costs to have")
     footprint = measure_program("footprint", ["--starts", str(extent.starts)])
-    add_samples(rounds, "cold_s", ours=footprint["cold_torch_s"], floor=footprint["import_torch_s"])
+    add_samples(rounds, "cold_s", ours=footprint["torch"]["cold_s"], floor=footprint["torch"]["python_s"])
     say("small calls in turn with the bare socket pair")
     latency = measure_program("latency", ["--batches", str(extent.batches)])
     add_samples(rounds, "small_us", **{name: one.pop("batch_us") for name, one in latency.items()})
@@ -109,7 +110,7 @@ def run(extent: Extent) -> dict[str, Any]:
         "ratios": judge(figures),
         "latency": latency,
         "throughput": throughput,
-        "footprint": footprint_summary(footprint),
+        "footprint": {kind: middle(figures) for kind, figures in footprint.items()},
         "growth": growth,
         "anatomy": anatomy,
         "rounds": rounds,
@@ -166,15 +167,11 @@ def add_samples(rounds: dict[str, list[Figures]], key: str, **samples: list[floa
         rounds[name] += [{key: value} for value in values]
 
 
-def footprint_summary(footprint: dict[str, Any]) -> dict[str, Figures]:
-    """Median start and memory of a worker, by "bare" and "torch"; `python_s` is the interpreter by itself."""
-    keys = {"bare": ("cold_bare_s", "empty_python_s"), "torch": ("cold_torch_s", "import_torch_s")}
-    summary = {}
-    for kind, (cold, python) in keys.items():
-        times = medians([{"cold_s": value} for value in footprint[cold]])
-        times |= medians([{"python_s": value} for value in footprint[python]])
-        summary[kind] = {**times, **footprint[kind]}
-    return summary
+def middle(figures: dict[str, Any]) -> Figures:
+    """Every list of samples as its median."""
+    return {
+        key: statistics.median(value) if isinstance(value, list) else value for key, value in figures.items()
+    }
 
 
 def machine(load_before: float) -> dict[str, Any]:

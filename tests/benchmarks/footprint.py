@@ -1,12 +1,13 @@
 """What a worker costs to have: its start, and the memory it holds, without and with torch.
 
 usage: python -m benchmarks.footprint [--starts 5]
-Prints one JSON object: cold_torch_s and import_torch_s (lists), cold_bare_s and empty_python_s (lists), and for each of
-"bare" and "torch" the worker's {"rss_mb", "pss_mb", "private_mb"} after its first call.
+Prints one JSON object: by "bare" and "torch" {"cold_s", "python_s", "imported_s"}, each a list, and of the worker
+after its first call {"rss_mb", "pss_mb", "private_mb"}.
 
-Starts take turns with a bare interpreter that does the same imports, so that both meet the same machine. A start ends
-with the answer to the first call. PSS counts a page of a library that two processes map as half a page for each; here
-that is the host, which runs the same environment; private memory is what ending the worker gives back.
+Starts (`cold_s`, to the answer to the first call) take turns with a bare interpreter that does the same imports, so
+that both meet the same machine: `python_s` until it has ended, which takes torch a good part of a second, and
+`imported_s` until it has imported. PSS counts a page of a library that two processes map as half a page for each; here
+the other one is the host, which runs the same environment. Private memory is what ending the worker gives back.
 """
 
 from __future__ import annotations
@@ -46,23 +47,22 @@ def start_worker(home: Path, imports: str) -> tuple[float, Figures]:
         worker.stop()
 
 
-def start_python(code: str) -> float:
+def python_s(code: str) -> float:
+    """A fresh interpreter of this environment that runs `code` and ends."""
     return timed_s(lambda: subprocess.run([sys.executable, "-c", code], check=True))
 
 
 def measure(home: Path, starts: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    kinds = [
-        ("bare", "", "cold_bare_s", "empty_python_s", ""),
-        ("torch", IMPORTS, "cold_torch_s", "import_torch_s", "import torch"),
-    ]
-    for name, imports, own_key, python_key, code in kinds:
+    for name, imports in (("bare", "import os\n"), ("torch", IMPORTS)):
         start_worker(home / name, imports)  # fills the caches of files and bytecode
-        found[own_key], found[python_key] = [], []
+        times: dict[str, list[float]] = {"cold_s": [], "python_s": [], "imported_s": []}
         for _ in range(starts):
-            found[python_key].append(start_python(code))
-            start_s, found[name] = start_worker(home / name, imports)
-            found[own_key].append(start_s)
+            times["python_s"].append(python_s(imports))
+            start_s, memory = start_worker(home / name, imports)
+            times["cold_s"].append(start_s)
+            times["imported_s"].append(python_s(f"{imports}import os; os._exit(0)"))
+        found[name] = {**times, **memory}
     return found
 
 

@@ -79,7 +79,14 @@ def test_the_drawing_is_xml_with_every_point_inside_its_panel() -> None:
 
 def a_result() -> dict[str, object]:
     """The layout of build/bench.json, as far as the report reads it."""
-    footprint = {"cold_s": 1.0, "python_s": 1.0, "rss_mb": 1.0, "pss_mb": 1.0, "private_mb": 1.0}
+    footprint = {
+        "cold_s": 1.0,
+        "python_s": 1.0,
+        "imported_s": 1.0,
+        "rss_mb": 1.0,
+        "pss_mb": 1.0,
+        "private_mb": 1.0,
+    }
     round_trip = {"p90_us": 1.0, "p99_us": 1.0, "cpu_us": 1.0}
     at_once = {"workers": 1, "small_calls_per_s": 1.0, "host_cpu_us_per_call": 1.0, "in_fresh_GBs": 1.0}
     result: dict[str, object] = {
