@@ -39,7 +39,7 @@ class Peer:
         if self.failure is not None:
             raise self.failure
         try:
-            target = self.objects[handle.key]
+            target = self.objects[handle._key]
             return self.send(perform(target, operation, [self.receive(item) for item in arguments]))
         except Exception as error:  # noqa: BLE001  # what crosses the wire
             raise rebuild_error(describe_error(error)) from None
@@ -51,7 +51,7 @@ class Peer:
 
     def receive(self, value: Any) -> Any:
         if issubclass(type(value), Handle):
-            return self.objects[value.key]
+            return self.objects[value._key]
         if type(value) in (list, tuple):
             return type(value)(self.receive(item) for item in value)
         return (

@@ -8,9 +8,9 @@ from typing import Any
 from comfy_env_core.wire import classes
 from comfy_env_core.wire.allowed import AllowList
 from comfy_env_core.wire.attachments import Exchange
-from comfy_env_core.wire.codec import Codec, Encoded
 from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.handles import BorrowedObjects, LentObjects
+from comfy_env_core.wire.messages import Encoded, MessageCodec
 from comfy_env_core.wire.segments import SegmentMemory
 
 
@@ -40,7 +40,7 @@ class CodecPair:
             side.exchange.memory.close()
 
 
-def deliver(encoded: Encoded, receiver: Codec) -> Any:
+def deliver(encoded: Encoded, receiver: MessageCodec) -> Any:
     """The value of a message, as the receiver builds it."""
     descriptors = [os.dup(number) for number in encoded.attachments.descriptors]
     return receiver.receive(encoded.body, 0, descriptors).decode()
@@ -55,8 +55,8 @@ def round_trip(value: Any, *, passes_segments: bool = True) -> Any:
         pair.close()
 
 
-def _codec(peer: str, passes_segments: bool, allowed: AllowList | None) -> Codec:
+def _codec(peer: str, passes_segments: bool, allowed: AllowList | None) -> MessageCodec:
     exchange = Exchange(LentObjects(), BorrowedObjects(peer), SegmentMemory(), passes_segments)
-    return Codec(
+    return MessageCodec(
         exchange, knows=lambda facts: classes.is_known(*facts), here="here", codecs=Codecs(), allowed=allowed
     )

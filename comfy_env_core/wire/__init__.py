@@ -6,7 +6,7 @@ Imported by both sides. Depends on msgpack alone and runs on Python 3.9+.
 from __future__ import annotations
 
 from comfy_env_core.wire.calls import IncomingCall, PendingCall
-from comfy_env_core.wire.codecs import Codecs, load_codecs
+from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.connection import Connection
 from comfy_env_core.wire.errors import (
     CallTimeout,
@@ -29,6 +29,7 @@ from comfy_env_core.wire.snapshot import freeze, thaw
 __all__ = [
     "CallTimeout",
     "Channel",
+    "Codecs",
     "Connection",
     "DeadHandle",
     "DecodeError",
@@ -37,10 +38,12 @@ __all__ = [
     "FrameError",
     "Handle",
     "IncomingCall",
+    "MemoryStatistics",
     "PeerGone",
     "PendingCall",
     "ProtocolMismatch",
     "RemoteError",
+    "SegmentMemory",
     "WireError",
     "describe_error",
     "freeze",

@@ -59,7 +59,7 @@ class OutgoingAttachments:
 
     def add_home(self, borrowed: Borrowed) -> int:
         """The number of an object of the receiver."""
-        self._home.append(borrowed.key)
+        self._home.append(borrowed._key)
         return len(self._home) - 1
 
     def add_object(self, value: object, type_name: str, specials: int) -> int:

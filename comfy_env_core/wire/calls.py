@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from comfy_env_core.wire.codec import Payload
 from comfy_env_core.wire.errors import CallTimeout, WireError
 from comfy_env_core.wire.failures import rebuild_error
+from comfy_env_core.wire.messages import Payload
 
 if TYPE_CHECKING:
     from comfy_env_core.wire.connection import Connection

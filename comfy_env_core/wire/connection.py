@@ -8,27 +8,28 @@ import queue
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack  # type: ignore[import-untyped]
 
 from comfy_env_core.wire import classes
-from comfy_env_core.wire.allowed import AllowList
 from comfy_env_core.wire.attachments import Exchange
 from comfy_env_core.wire.calls import IncomingCall, PendingCall, answering
-from comfy_env_core.wire.codec import Codec, Encoded, Fingerprint
 from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.errors import FrameError, PeerGone, WireError
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.frames import Channel, Frame
 from comfy_env_core.wire.handles import BorrowedObjects, LentObjects, Released
+from comfy_env_core.wire.messages import Encoded, Fingerprint, MessageCodec
 from comfy_env_core.wire.operations import perform
-from comfy_env_core.wire.parcels import make_parcel
 from comfy_env_core.wire.protocol import CALL_HEADER, FrameKind
 from comfy_env_core.wire.reading import Reading
 from comfy_env_core.wire.releases import Releases
 from comfy_env_core.wire.segments import SegmentMemory
 from comfy_env_core.wire.segments.system import system
+
+if TYPE_CHECKING:
+    from comfy_env_core.wire.allowed import AllowList
 
 log = logging.getLogger("comfy-env.wire")
 
@@ -77,7 +78,7 @@ class Connection:
         self.codecs = Codecs() if codecs is None else codecs
         passes_segments = channel.passes_descriptors or system.NAMED
         exchange = Exchange(self.lent, self.borrowed, self.memory, passes_segments)
-        self._codec = Codec(exchange, knows=self._peer_knows, here=here, codecs=self.codecs, allowed=allowed)
+        self._codec = MessageCodec(exchange, knows=self._peer_knows, here=here, codecs=self.codecs, allowed=allowed)
         self._channel = channel
         self._dispatcher = dispatcher
         self._performer = performer
@@ -200,6 +201,9 @@ class Connection:
             target, operation, *rest = arguments
             return perform(target, operation, rest)
         if call.method == PACK:
+            # Late: few objects ever go to another environment.
+            from comfy_env_core.wire.parcels import make_parcel  # noqa: PLC0415
+
             return make_parcel(arguments[0], self.codecs)
         raise LookupError(f"There is no method {call.method!r}")
 

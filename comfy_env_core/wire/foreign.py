@@ -36,7 +36,7 @@ class ForeignObject(Borrowed):
     def instead_of(cls, handle: Any, *, origin: str, here: str, reason: str) -> ForeignObject:
         """What stands for the object of a handle from now on; the handle stays, and so the loan of it."""
         type_name = type(handle).__comfy_env_type__
-        foreign = cls(handle._borrowed, handle.key, type_name, origin=origin, here=here, reason=reason)
+        foreign = cls(handle._borrowed, handle._key, type_name, origin=origin, here=here, reason=reason)
         foreign._handle = handle
         return foreign
 

@@ -27,6 +27,16 @@ class Released(NamedTuple):
     is_spoiled: bool
 
 
+class SharedBytes:
+    """Lent, like an object, but what is shared are bytes."""
+
+    __slots__ = ()
+
+    def spoil(self) -> None:
+        """A process we do not hear of may go on reading them: their memory must never hold others."""
+        raise NotImplementedError
+
+
 class LentObjects:
     """What this side has lent to its peer: key -> object, with how often it was sent."""
 
@@ -64,8 +74,8 @@ class LentObjects:
                     entry = self._objects.get(key)
                     if entry is None:
                         continue
-                    if is_spoiled:
-                        entry[0].is_spoiled = True
+                    if is_spoiled and isinstance(entry[0], SharedBytes):
+                        entry[0].spoil()
                     entry[1] -= max(int(times), 1)
                     if entry[1] <= 0:
                         del self._objects[key]
@@ -87,19 +97,20 @@ class LentObjects:
 
 
 class Borrowed:
-    """Something of the peer, as long as it is needed here."""
+    """Something of the peer, as long as it is needed here. Its own names begin with an underscore: a handle has all
+    others from the object it stands for."""
 
-    __slots__ = ("__weakref__", "_borrowed", "_times", "is_spoiled", "key")
+    __slots__ = ("__weakref__", "_borrowed", "_is_spoiled", "_key", "_times")
 
     def __init__(self, borrowed: BorrowedObjects, key: int) -> None:
         self._borrowed = borrowed
         self._times = 0
-        self.is_spoiled = False
-        self.key = key
+        self._is_spoiled = False
+        self._key = key
 
     def __del__(self) -> None:
         # Runs in any thread at any moment, so it only leaves a note.
-        self._borrowed.note_dropped(Released(self.key, self._times, self.is_spoiled))
+        self._borrowed.note_dropped(Released(self._key, self._times, self._is_spoiled))
 
 
 class BorrowedObjects:

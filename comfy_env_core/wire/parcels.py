@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import pathlib
-from dataclasses import dataclass
 from typing import Any
 
 from comfy_env_core.wire import libraries
@@ -16,29 +15,13 @@ from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.guarded import unpickle_guarded
 from comfy_env_core.wire.handles import Borrowed
 from comfy_env_core.wire.live import RemoteMethod
+from comfy_env_core.wire.parcel import CODEC, PICKLE, Parcel
 from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
 from comfy_env_core.wire.parts import BY_VALUE, part_kind
 from comfy_env_core.wire.pickling import Pickled, pickle_in_parts, unpickle_parts
 from comfy_env_core.wire.specials import type_name_of
 
-CODEC = "codec"
-PICKLE = "pickle"
 _MAX_DEPTH = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Parcel:
-    """An object, packed.
-
-    `how` is "codec": `tag` says which, and `content` is what it gave; or "pickle": `tag` is "", and `content` is
-    `[pickle (protocol 5) as a memoryview, list of parts, list of out-of-band buffers as memoryviews]`, where a part is
-    an array, tensor, image, handle or other parcel that the pickle refers to by its index.
-    """
-
-    type_name: str
-    how: str
-    tag: str
-    content: Any
 
 
 def make_parcel(value: object, codecs: Codecs) -> Parcel:

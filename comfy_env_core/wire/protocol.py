@@ -10,7 +10,7 @@ among its open calls; 0 where no answer is wanted. The body of a CALL or NOTIFY 
     u64 parent | u8 name_bytes | name
 
 `parent` is the call of the receiver that the sender is answering while it makes this one, or 0. Then, and at once in a
-REPLY or FAIL, follows a message: `u32 table_bytes | table | value`, see attachments.py and codec.py.
+REPLY or FAIL, follows a message: `u32 table_bytes | table | value`, see attachments.py and messages.py.
 """
 
 from __future__ import annotations

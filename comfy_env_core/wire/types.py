@@ -62,10 +62,10 @@ class TypeCode(enum.IntEnum):
     NAMESPACE = 31  # dict of attributes
     HANDLE = 32  # number of a lent object in the table: it stays with the sender
     HOME = 33  # number of an object of the receiver in the table: it comes home
-    INSTANCE = 34  # raw, see codec.py: number, [module, qualname], attributes
+    INSTANCE = 34  # raw, see messages.py: number, [module, qualname], attributes
     NAMED_TUPLE = 35  # [module, qualname, values]: see classes.py
-    DEFINE = 40  # raw, see codec.py: a list or dict that occurs again
-    REFER = 41  # raw, see codec.py: a list, dict or instance that has occurred
+    DEFINE = 40  # raw, see messages.py: a list or dict that occurs again
+    REFER = 41  # raw, see messages.py: a list, dict or instance that has occurred
     PARCEL = 42  # [type name, how, tag, content]: see parcels.py
     FOREIGN = 43  # [parcel, origin, number of the lent object]: an object of a third process
     DATETIME = 50  # see moments.py, as the next five

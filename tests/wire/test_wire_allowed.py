@@ -22,7 +22,8 @@ import pytest
 from comfy_env_core.wire.allowed import host_allow_list
 from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.parcels import Parcel, make_parcel, open_parcel
+from comfy_env_core.wire.parcel import Parcel
+from comfy_env_core.wire.parcels import make_parcel, open_parcel
 
 P = pickle
 

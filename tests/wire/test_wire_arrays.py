@@ -16,7 +16,7 @@ from wirepair import CodecPair, deliver, round_trip
 
 from comfy_env_core.wire import DecodeError, libraries
 from comfy_env_core.wire.arrays import build_part
-from comfy_env_core.wire.codec import Encoded
+from comfy_env_core.wire.messages import Encoded
 from comfy_env_core.wire.types import TypeCode
 
 DTYPES = [

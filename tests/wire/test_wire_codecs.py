@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.wire.codecs import STAND_INS, Codecs, load_codecs
+from comfy_env_core.wire.codec_files import STAND_INS, load_codecs
+from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.parcel_errors import CodecFileError
 from comfy_env_core.wire.parcels import make_parcel, open_parcel
 

@@ -25,14 +25,15 @@ from comfy_env_core.wire.codecs import Codec, Codecs
 from comfy_env_core.wire.handles import BorrowedObjects
 from comfy_env_core.wire.live import Handle
 from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.parcels import Parcel, make_parcel, open_parcel
+from comfy_env_core.wire.parcel import Parcel
+from comfy_env_core.wire.parcels import make_parcel, open_parcel
 
 PACKAGE_ROOT = Path(codecs_module.__file__).parents[2]
 
 #: Stands for the codec of the wire: parcels, arrays and buffers as msgpack, the way `codec.py` sends them by segments.
 CARRIER = """
 import msgpack, numpy
-from comfy_env_core.wire.parcels import Parcel
+from comfy_env_core.wire.parcel import Parcel
 
 def pack(value):
     return msgpack.packb(value, default=_out, strict_types=True)
@@ -64,7 +65,8 @@ CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from carrier import pack, unpack
-from comfy_env_core.wire.codecs import Codecs, load_codecs
+from comfy_env_core.wire.codec_files import load_codecs
+from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.parcels import open_parcel, make_parcel
 from comfy_env_core.wire.parcel_errors import ParcelError
 codecs = Codecs()

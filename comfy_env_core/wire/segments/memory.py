@@ -165,7 +165,7 @@ class SegmentMemory:
             for mapping in self._active.values():
                 source = mapping.source()
                 if source is not None:
-                    source.is_spoiled = True
+                    source.spoil()
 
     def detach_in_fork(self) -> None:
         """In the child: our segments are the parent's business."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import platform
 import struct
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ def has_own_pages(address: int, size_bytes: int) -> bool:
 
 def open_watch() -> WriteWatch | None:
     """A watch over this process's memory, or None where the kernel has none (before Linux 6.7) or forbids it."""
-    number = USERFAULTFD.get(platform.machine())
+    number = USERFAULTFD.get(os.uname().machine)
     if number is None:
         return None
     library = ctypes.CDLL(None, use_errno=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING, Union
 
-from comfy_env_core.wire.handles import Borrowed, BorrowedObjects
+from comfy_env_core.wire.handles import Borrowed, BorrowedObjects, SharedBytes
 from comfy_env_core.wire.segments.system import system
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Segment:
     @classmethod
     def create(cls, size_bytes: int) -> Segment:
         """A new segment of this process. Raises OSError."""
-        return cls(secrets.randbits(63), system.create(size_bytes), size_bytes)
+        return cls(int.from_bytes(os.urandom(8), "little") >> 1, system.create(size_bytes), size_bytes)
 
     def map_for_writing(self) -> int:
         """The address of our own mapping of it."""
@@ -69,11 +69,11 @@ class Segment:
         return self.handle
 
 
-class Filling:
+class Filling(SharedBytes):
     """The bytes somebody still needs in a segment of ours: arrays of our own, the peers we lent it to, a kept copy.
 
     Each of them holds this object. With the last one the segment goes back to the pool, or away if the bytes are
-    `is_spoiled`: a process we do not hear of may still read them.
+    `is_spoiled`.
     """
 
     __slots__ = ("__weakref__", "_memory", "is_spoiled", "segment")
@@ -83,11 +83,14 @@ class Filling:
         self.segment = segment
         self.is_spoiled = False
 
+    def spoil(self) -> None:
+        self.is_spoiled = True
+
     def __del__(self) -> None:
         self._memory.note_free(self.segment, self.is_spoiled)
 
 
-class ReceivedSegment(Borrowed):
+class ReceivedSegment(Borrowed, SharedBytes):
     """A segment of the peer whose bytes we need. With its last holder the peer is told that it is free."""
 
     __slots__ = ("segment",)
@@ -95,6 +98,14 @@ class ReceivedSegment(Borrowed):
     def __init__(self, borrowed: BorrowedObjects, key: int, segment: Segment) -> None:
         super().__init__(borrowed, key)
         self.segment = segment
+
+    @property
+    def key(self) -> int:
+        """What the peer knows it by."""
+        return self._key
+
+    def spoil(self) -> None:
+        self._is_spoiled = True
 
     def __del__(self) -> None:
         self.segment.close_handle()

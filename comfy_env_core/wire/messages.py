@@ -10,13 +10,13 @@ always have one (INSTANCE: `u32 number, u32 n`, n bytes of `[module, qualname]`,
 from __future__ import annotations
 
 import struct
+import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
 from comfy_env_core.wire import classes, images
-from comfy_env_core.wire.allowed import AllowList
 from comfy_env_core.wire.arrays import array_part, buffer_part, build_numpy, build_part, reduce_numpy
 from comfy_env_core.wire.attachments import Exchange, IncomingAttachments, OutgoingAttachments
 from comfy_env_core.wire.codecs import Codecs
@@ -24,13 +24,16 @@ from comfy_env_core.wire.errors import DecodeError, EncodeError, WireError
 from comfy_env_core.wire.foreign import ForeignObject
 from comfy_env_core.wire.handles import Borrowed
 from comfy_env_core.wire.live import Handle
+from comfy_env_core.wire.parcel import Parcel
 from comfy_env_core.wire.parcel_errors import ParcelError
-from comfy_env_core.wire.parcels import Parcel, open_parcel
 from comfy_env_core.wire.protocol import MAX_DEPTH, TABLE_SIZE
 from comfy_env_core.wire.segments.system import system
 from comfy_env_core.wire.sharing import find_shared
 from comfy_env_core.wire.specials import specials_of, type_name_of
 from comfy_env_core.wire.types import TypeCode, build_value, plain_base, reduce_value
+
+if TYPE_CHECKING:
+    from comfy_env_core.wire.allowed import AllowList
 
 NUMBER = struct.Struct("<I")
 DEFINITION = struct.Struct("<IB")
@@ -51,7 +54,7 @@ class Encoded(NamedTuple):
     attachments: OutgoingAttachments
 
 
-class Codec:
+class MessageCodec:
     """Encodes for one peer, and decodes what it sent.
 
     `knows(fingerprint)` asks the peer whether it has a class. `here` names this side in messages. `allowed` limits what
@@ -72,6 +75,15 @@ class Codec:
         self.here = here
         self.codecs = codecs
         self.allowed = allowed
+        self._fingerprints: weakref.WeakKeyDictionary[type, Fingerprint | None] = weakref.WeakKeyDictionary()
+
+    def fingerprint(self, kind: type) -> Fingerprint | None:
+        """What the peer is asked about a class; None if its instances do not travel by value."""
+        try:
+            return self._fingerprints[kind]
+        except KeyError:
+            found = self._fingerprints[kind] = classes.fingerprint(kind)
+            return found
 
     def encode(self, value: Any) -> Encoded:
         """Raises EncodeError, DeadHandle or ForeignHandle; nothing is lent and no memory held then."""
@@ -85,7 +97,7 @@ class Codec:
 class _Encoding:
     """One value on its way out."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: MessageCodec) -> None:
         self._codec = codec
         self._attachments = OutgoingAttachments(codec.exchange)
         self._shared: set[int] = set()
@@ -127,6 +139,8 @@ class _Encoding:
     def _mark(self, value: Any) -> Any:
         """The value with numbers on the lists and dicts that are shared in it."""
         kind = type(value)
+        if kind is bytearray or kind is memoryview:
+            return self._extend(value)
         if kind is not list and kind is not dict:
             return value
         if id(value) not in self._shared:
@@ -175,7 +189,7 @@ class _Encoding:
     def _extend_object(self, value: Any) -> Any:
         """By value if the peer has the class, else a handle."""
         kind = type(value)
-        fingerprint = classes.fingerprint(kind)
+        fingerprint = self._codec.fingerprint(kind)
         if fingerprint is not None and self._codec.knows(fingerprint):
             module, qualname, _ = fingerprint
             if fingerprint == images.FINGERPRINT:
@@ -240,7 +254,7 @@ class _Encoding:
 class Payload:
     """A received value, decoded when it is wanted. Dropped without that, it gives back what came with it."""
 
-    def __init__(self, codec: Codec, body: bytes, start: int, descriptors: list[int]) -> None:
+    def __init__(self, codec: MessageCodec, body: bytes, start: int, descriptors: list[int]) -> None:
         self._codec = codec
         self._attachments: IncomingAttachments | None = None
         content = start + TABLE_SIZE.size
@@ -281,7 +295,7 @@ def _unpack_table(body: bytes, start: int, size: int) -> Any:
 class _Decoding:
     """One value on its way in."""
 
-    def __init__(self, codec: Codec, attachments: IncomingAttachments | None) -> None:
+    def __init__(self, codec: MessageCodec, attachments: IncomingAttachments | None) -> None:
         self._codec = codec
         self._attachments = attachments
         self._numbered: dict[int, Any] = {}
@@ -356,6 +370,9 @@ class _Decoding:
 
     def _open(self, parcel: Parcel | None, origin: str, number: int, reason: str) -> Any:
         """An object of a third process: the real thing if it can be made here, else what explains why not."""
+        # Late: few environments ever see an object of another one.
+        from comfy_env_core.wire.parcels import open_parcel  # noqa: PLC0415
+
         if parcel is not None:
             try:
                 return open_parcel(parcel, self._codec.codecs, self._codec.allowed)
