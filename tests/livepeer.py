@@ -9,10 +9,10 @@ from typing import Any
 import numpy
 
 from comfy_env_core.wire.failures import describe_error, rebuild_error
-from comfy_env_core.wire.handles import BorrowedObjects
-from comfy_env_core.wire.live import Handle
-from comfy_env_core.wire.operations import perform
-from comfy_env_core.wire.specials import specials_of, type_name_of
+from comfy_env_core.wire.objects.handles import BorrowedObjects
+from comfy_env_core.wire.objects.live import Handle
+from comfy_env_core.wire.objects.operations import perform
+from comfy_env_core.wire.objects.specials import specials_of, type_name_of
 
 BY_VALUE = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, slice, range, numpy.ndarray)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from comfy_env_core.wire import classes
-from comfy_env_core.wire.allowed import AllowList
 from comfy_env_core.wire.attachments import Exchange
-from comfy_env_core.wire.codecs import Codecs
-from comfy_env_core.wire.handles import BorrowedObjects, LentObjects
 from comfy_env_core.wire.messages import Encoded, MessageCodec
+from comfy_env_core.wire.objects.allowed import AllowList
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.handles import BorrowedObjects, LentObjects
 from comfy_env_core.wire.segments import SegmentMemory
+from comfy_env_core.wire.values import classes
 
 
 class CodecPair:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from comfy_env_core.comfyui.proxies import ProxyFactory
-from comfy_env_core.wire.snapshot import thaw
+from comfy_env_core.wire.values.snapshot import thaw
 
 log = logging.getLogger("comfy-env")
 

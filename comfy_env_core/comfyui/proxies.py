@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from comfy_env_core.wire.snapshot import thaw
+from comfy_env_core.wire.values.snapshot import thaw
 
 #: Never taken over from the description: Python's own, and what ComfyUI writes itself.
 _NOT_COPIED = frozenset({"RELATIVE_PYTHON_MODULE"})

@@ -1,12 +1,13 @@
 """What travels beside a value: objects, segments, and the bytes of arrays.
 
-The value refers to these by their number; the table in front of it says what they are, as five msgpack lists:
-`home`: keys of objects of the receiver; `lent`: objects of the sender, `[key, type name, special methods]`; `segments`: `[key, id]` with
-a descriptor beside the frame (or `[key, id, name]`), or `[key]` for one of the receiver's; `regions`: runs of bytes, inline or
-`[segment, offset, size]`; `arrays`: `[code, dtype, shape, strides, region, first byte, extra]`, see arrays.py.
+The value refers to these by their number; the table in front of it says what they are, as five msgpack lists: `home`:
+keys of objects of the receiver; `lent`: objects of the sender, `[key, type name, special methods]`; `segments`: `[key,
+id]` with a descriptor beside the frame (or `[key, id, name]`), or `[key]` for one of the receiver's; `regions`: runs
+of bytes, inline or `[segment, offset, size]`; `arrays`: `[code, dtype, shape, strides, region, first byte, extra]`,
+see arrays.py.
 
-The receiver takes hold of all of it when the frame arrives and builds the value when somebody wants it: a message nobody
-looks at gives everything back.
+The receiver takes hold of all of it when the frame arrives and builds the value when somebody wants it: a message
+nobody looks at gives everything back.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from typing import Any, NamedTuple
 import msgpack  # type: ignore[import-untyped]
 
 from comfy_env_core.wire.errors import DecodeError, EncodeError
-from comfy_env_core.wire.handles import Borrowed, BorrowedObjects, LentObjects
-from comfy_env_core.wire.live import Handle
-from comfy_env_core.wire.regions import Part, Run, join_runs
+from comfy_env_core.wire.objects.handles import Borrowed, BorrowedObjects, LentObjects
+from comfy_env_core.wire.objects.live import Handle
 from comfy_env_core.wire.protocol import (
     ALIGNMENT_BYTES,
     INLINE_BELOW_BYTES,
@@ -28,6 +28,7 @@ from comfy_env_core.wire.protocol import (
 )
 from comfy_env_core.wire.segments import Filling, ReceivedSegment, Segment, SegmentMemory, Source
 from comfy_env_core.wire.segments.system import system
+from comfy_env_core.wire.values.regions import Part, Run, join_runs
 
 #: Of the special methods of a lent object's class, one bit each.
 MAX_MASK_BYTES = 64
@@ -55,7 +56,9 @@ class OutgoingAttachments:
         self._sources: list[Source] = []  # of the segments; held until the message is sent
         self._regions: list[Any] = []
         self._parts: list[Part] = []
-        self._places: dict[int, tuple[int, int, list[int] | None]] = {}  # number of part -> region, byte, strides
+        self._places: dict[
+            int, tuple[int, int, list[int] | None]
+        ] = {}  # number of part -> region, byte, strides
 
     def add_home(self, borrowed: Borrowed) -> int:
         """The number of an object of the receiver."""
@@ -65,7 +68,9 @@ class OutgoingAttachments:
     def add_object(self, value: object, type_name: str, specials: int) -> int:
         """The number of an object that stays here."""
         # The mask may have more than the 64 bits of a msgpack integer.
-        self._lent.append([self._lend(value), type_name, specials.to_bytes(-(-specials.bit_length() // 8), "little")])
+        self._lent.append(
+            [self._lend(value), type_name, specials.to_bytes(-(-specials.bit_length() // 8), "little")]
+        )
         return len(self._lent) - 1
 
     def add_part(self, part: Part) -> int:
@@ -96,7 +101,9 @@ class OutgoingAttachments:
         """Find out where every part's bytes are, or write them."""
         numbers = {id(part): number for number, part in enumerate(self._parts)}
         runs = join_runs(
-            part for number, part in enumerate(self._parts) if part.size_bytes and not self._is_placed(number, part)
+            part
+            for number, part in enumerate(self._parts)
+            if part.size_bytes and not self._is_placed(number, part)
         )
         room = max(MAX_SEGMENTS - 1 - len(self._segments), 0) if self._exchange.passes_segments else 0
         small = []
@@ -114,7 +121,11 @@ class OutgoingAttachments:
 
     def _is_placed(self, number: int, part: Part) -> bool:
         """Whether the bytes are in a segment already, so that a reference will do."""
-        if part.view is not None or part.size_bytes < INLINE_BELOW_BYTES or not self._exchange.passes_segments:
+        if (
+            part.view is not None
+            or part.size_bytes < INLINE_BELOW_BYTES
+            or not self._exchange.passes_segments
+        ):
             return False
         if len(self._segments) >= MAX_SEGMENTS - 1:
             return False
@@ -219,7 +230,9 @@ class IncomingAttachments:
         try:
             self._open(table, descriptors)
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise DecodeError(f"A message has a table of another shape than the protocol's: {error}") from error
+            raise DecodeError(
+                f"A message has a table of another shape than the protocol's: {error}"
+            ) from error
         finally:
             for descriptor in descriptors:
                 system.close(descriptor)
@@ -289,7 +302,7 @@ class IncomingAttachments:
             return buffer, 0, len(region)
         segment, offset, size_bytes = region
         source = self._segments[segment]
-        if not (0 <= offset and 0 < size_bytes and offset + size_bytes <= source.segment.size_bytes):
+        if not (offset >= 0 and size_bytes > 0 and offset + size_bytes <= source.segment.size_bytes):
             raise DecodeError(
                 f"Bytes {offset} to {offset + size_bytes} of a segment of {source.segment.size_bytes} are not there"
             )

@@ -197,6 +197,12 @@ class Cancellation:
         if self._event is not None:
             self._event.set()
 
+    def clear(self) -> None:
+        """Take it back."""
+        self._is_set = False
+        if self._event is not None:
+            self._event.clear()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the caller gives up; whether it did."""
         if self._event is None:

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack  # type: ignore[import-untyped]
 
-from comfy_env_core.wire import classes
 from comfy_env_core.wire.attachments import Exchange
 from comfy_env_core.wire.calls import IncomingCall, PendingCall, answering
-from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.errors import FrameError, PeerGone, WireError
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.frames import Channel, Frame
-from comfy_env_core.wire.handles import BorrowedObjects, LentObjects, Released
 from comfy_env_core.wire.messages import Encoded, Fingerprint, MessageCodec
-from comfy_env_core.wire.operations import perform
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.handles import BorrowedObjects, LentObjects, Released
+from comfy_env_core.wire.objects.operations import perform
+from comfy_env_core.wire.objects.releases import Releases
 from comfy_env_core.wire.protocol import CALL_HEADER, FrameKind
 from comfy_env_core.wire.reading import Reading
-from comfy_env_core.wire.releases import Releases
 from comfy_env_core.wire.segments import SegmentMemory
 from comfy_env_core.wire.segments.system import system
+from comfy_env_core.wire.values import classes
 
 if TYPE_CHECKING:
-    from comfy_env_core.wire.allowed import AllowList
+    from comfy_env_core.wire.objects.allowed import AllowList
 
 log = logging.getLogger("comfy-env.wire")
 
@@ -50,9 +50,9 @@ class Connection:
     behalf of a call of ours is given to it by the thread that waits for that one. Both hand what `is_own` to `answer`.
 
     `lost` is called once when the peer goes; the exception it returns fails every pending call (PeerGone without it).
-    `name` is the peer's in messages, for example "worker mesh-pack", and `here` this side's. `hide` is the path prefix of
-    frames to leave out of reported tracebacks. `memory` has this process's segments; `codecs` and `allowed` are for objects
-    of third processes, see parcels.py.
+    `name` is the peer's in messages, for example "worker mesh-pack", and `here` this side's. `hide` is the path prefix
+    of frames to leave out of reported tracebacks. `memory` has this process's segments; `codecs` and `allowed` are for
+    objects of third processes, see parcels.py.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class Connection:
         self.codecs = Codecs() if codecs is None else codecs
         passes_segments = channel.passes_descriptors or system.NAMED
         exchange = Exchange(self.lent, self.borrowed, self.memory, passes_segments)
-        self._codec = MessageCodec(exchange, knows=self._peer_knows, here=here, codecs=self.codecs, allowed=allowed)
+        self._codec = MessageCodec(
+            exchange, knows=self._peer_knows, here=here, codecs=self.codecs, allowed=allowed
+        )
         self._channel = channel
         self._dispatcher = dispatcher
         self._performer = performer
@@ -202,7 +204,7 @@ class Connection:
             return perform(target, operation, rest)
         if call.method == PACK:
             # Late: few objects ever go to another environment.
-            from comfy_env_core.wire.parcels import make_parcel  # noqa: PLC0415
+            from comfy_env_core.wire.objects.parcels import make_parcel  # noqa: PLC0415
 
             return make_parcel(arguments[0], self.codecs)
         raise LookupError(f"There is no method {call.method!r}")

@@ -13,10 +13,10 @@ import builtins
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from comfy_env_core.wire.classes import find_class
 from comfy_env_core.wire.errors import CallTimeout, DecodeError, FrameError, PeerGone, ProtocolMismatch
-from comfy_env_core.wire.payloads import as_attributes, as_list, as_text, is_plain
 from comfy_env_core.wire.tracebacks import describe_traceback, rebuild_traceback
+from comfy_env_core.wire.values.classes import find_class
+from comfy_env_core.wire.values.payloads import as_attributes, as_list, as_text, is_plain
 
 MAX_CHAIN = 10
 # Causes, contexts and members of groups together.

@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
-from comfy_env_core.wire import classes, images
-from comfy_env_core.wire.arrays import array_part, buffer_part, build_numpy, build_part, reduce_numpy
 from comfy_env_core.wire.attachments import Exchange, IncomingAttachments, OutgoingAttachments
-from comfy_env_core.wire.codecs import Codecs
 from comfy_env_core.wire.errors import DecodeError, EncodeError, WireError
-from comfy_env_core.wire.foreign import ForeignObject
-from comfy_env_core.wire.handles import Borrowed
-from comfy_env_core.wire.live import Handle
-from comfy_env_core.wire.parcel import Parcel
-from comfy_env_core.wire.parcel_errors import ParcelError
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.foreign import ForeignObject
+from comfy_env_core.wire.objects.handles import Borrowed
+from comfy_env_core.wire.objects.live import Handle
+from comfy_env_core.wire.objects.parcel import Parcel
+from comfy_env_core.wire.objects.parcel_errors import ParcelError
+from comfy_env_core.wire.objects.specials import specials_of, type_name_of
 from comfy_env_core.wire.protocol import MAX_DEPTH, TABLE_SIZE
 from comfy_env_core.wire.segments.system import system
-from comfy_env_core.wire.sharing import find_shared
-from comfy_env_core.wire.specials import specials_of, type_name_of
-from comfy_env_core.wire.types import TypeCode, build_value, plain_base, reduce_value
+from comfy_env_core.wire.values import classes, images
+from comfy_env_core.wire.values.arrays import array_part, buffer_part, build_numpy, build_part, reduce_numpy
+from comfy_env_core.wire.values.sharing import find_shared
+from comfy_env_core.wire.values.types import TypeCode, build_value, plain_base, reduce_value
 
 if TYPE_CHECKING:
-    from comfy_env_core.wire.allowed import AllowList
+    from comfy_env_core.wire.objects.allowed import AllowList
 
 NUMBER = struct.Struct("<I")
 DEFINITION = struct.Struct("<IB")
@@ -125,7 +125,11 @@ class _Encoding:
             raise EncodeError(f"The value is nested deeper than {MAX_DEPTH} levels")
         try:
             packed = msgpack.packb(
-                value, default=self._extend, strict_types=True, use_bin_type=True, unicode_errors="surrogatepass"
+                value,
+                default=self._extend,
+                strict_types=True,
+                use_bin_type=True,
+                unicode_errors="surrogatepass",
             )
         except (ValueError, RecursionError) as error:
             raise EncodeError(f"A value nested too deeply cannot be sent: {error}") from error
@@ -178,7 +182,9 @@ class _Encoding:
             return self._arrays[id(value)]
         part = array_part(value)
         if part is not None:
-            extension = self._arrays[id(value)] = self._number_extension(part.code, self._attachments.add_part(part))
+            extension = self._arrays[id(value)] = self._number_extension(
+                part.code, self._attachments.add_part(part)
+            )
             return extension
         reduced = reduce_numpy(value)
         if reduced is not None:
@@ -308,7 +314,9 @@ class _Decoding:
             raise
         # What msgpack, numpy and torch raise for damaged or impossible payloads has no common class.
         except Exception as error:
-            raise DecodeError(f"A received value cannot be rebuilt: {type(error).__name__}: {error}") from error
+            raise DecodeError(
+                f"A received value cannot be rebuilt: {type(error).__name__}: {error}"
+            ) from error
 
     def _unpack(self, content: bytes | memoryview) -> Any:
         self._depth += 1
@@ -371,7 +379,7 @@ class _Decoding:
     def _open(self, parcel: Parcel | None, origin: str, number: int, reason: str) -> Any:
         """An object of a third process: the real thing if it can be made here, else what explains why not."""
         # Late: few environments ever see an object of another one.
-        from comfy_env_core.wire.parcels import open_parcel  # noqa: PLC0415
+        from comfy_env_core.wire.objects.parcels import open_parcel  # noqa: PLC0415
 
         if parcel is not None:
             try:

@@ -47,4 +47,6 @@ class FrameKind(enum.IntEnum):
     FAIL = 3  # the exception, as `failures.describe_error` gives it
     CANCEL = 4  # the caller no longer wants the answer; no body
     NOTIFY = 5  # as CALL, but nobody waits
-    RELEASE = 6  # what the sender no longer needs of the receiver's: a msgpack list of [key, times, is spoiled]
+    RELEASE = (
+        6  # what the sender no longer needs of the receiver's: a msgpack list of [key, times, is spoiled]
+    )

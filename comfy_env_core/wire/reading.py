@@ -1,9 +1,9 @@
 """Who reads the connection: whoever waits for something to arrive on it.
 
-A thread that did nothing but read would be woken for every frame and would have to wake the one it is for; each wake-up
-costs about as much as the rest of a small call. So a waiting thread reads by itself, if no other does: it has the *turn*.
-When nobody waits, a helper thread reads. It does not take the turn back at once, because in a run of calls the next one
-comes within microseconds: it looks every TICK_S, and takes the turn if nobody had it since the last look.
+A thread that did nothing but read would be woken for every frame and would have to wake the one it is for; each
+wake-up costs about as much as the rest of a small call. So a waiting thread reads by itself, if no other does: it has
+the *turn*. When nobody waits, a helper thread reads. It does not take the turn back at once, because in a run of calls
+the next one comes within microseconds: it looks every TICK_S, and takes the turn if nobody had it since the last look.
 """
 
 from __future__ import annotations
@@ -70,14 +70,17 @@ class Reading:
     def take(self, inbox: queue.SimpleQueue[Any], timeout_s: float | None = None) -> Any:
         """The next item of a queue that handled frames put things into. Raises queue.Empty after `timeout_s`.
 
-        Not for code that is called while a frame is handled: it would wait for itself, and gets a RuntimeError. The item may be `nudge`: then the caller looks whether it has what it waits for, and comes back if not.
+        Not for code that is called while a frame is handled: it would wait for itself, and gets a RuntimeError. The
+        item may be `nudge`: then the caller looks whether it has what it waits for, and comes back if not.
         """
         try:
             return inbox.get_nowait()
         except queue.Empty:
             pass
         if self.is_on_this_thread():
-            raise RuntimeError("Code that is called while a message is handled must not wait for another message")
+            raise RuntimeError(
+                "Code that is called while a message is handled must not wait for another message"
+            )
         self._waiting.append(inbox)
         try:
             if self._is_over or not self._turn.acquire(blocking=False):

@@ -7,7 +7,7 @@ import os
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from comfy_env_core.wire.payloads import as_list, as_text
+from comfy_env_core.wire.values.payloads import as_list, as_text
 
 MAX_FRAMES = 100
 # A code object counts lines in a C int.

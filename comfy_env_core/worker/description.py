@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.wire.snapshot import freeze
+from comfy_env_core.wire.values.snapshot import freeze
 from comfy_env_core.worker.classes import NodeClasses, is_node_class, is_v3_class
 
 ANY_PARAMETERS = [["args", 2, False], ["kwargs", 4, False]]

@@ -21,7 +21,8 @@ from comfy_env_core.worker.standins import install_standins
 
 class Service:
     """Answers the host. All node code runs on the main thread; what the host does with an object that it was lent runs
-    there, too, unless a node is running: then on a thread beside it, as in ComfyUI, where objects are used from anywhere.
+    there, too, unless a node is running: then on a thread beside it, as in ComfyUI, where objects are used from
+    anywhere.
     """
 
     def __init__(self, configuration: Configuration, main_thread: MainThread) -> None:

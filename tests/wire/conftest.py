@@ -30,7 +30,8 @@ def echo(call: IncomingCall) -> None:
 
 
 def answer_own(dispatcher: Dispatcher) -> Dispatcher:
-    """Uses of lent objects are answered on a thread, as a host or worker does; the rest goes to the test's dispatcher."""
+    """Uses of lent objects are answered on a thread, as a host or worker does; the rest goes to the test's
+    dispatcher."""
 
     def answer(call: IncomingCall) -> None:
         try:

@@ -19,11 +19,11 @@ from typing import Any
 import numpy
 import pytest
 
-from comfy_env_core.wire.allowed import host_allow_list
-from comfy_env_core.wire.codecs import Codecs
-from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.parcel import Parcel
-from comfy_env_core.wire.parcels import make_parcel, open_parcel
+from comfy_env_core.wire.objects.allowed import host_allow_list
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.parcel import Parcel
+from comfy_env_core.wire.objects.parcel_errors import MissingHere, ParcelError
+from comfy_env_core.wire.objects.parcels import make_parcel, open_parcel
 
 P = pickle
 

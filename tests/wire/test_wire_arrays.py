@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import numpy
 import pytest
-
 from wirepair import CodecPair, deliver, round_trip
 
-from comfy_env_core.wire import DecodeError, libraries
-from comfy_env_core.wire.arrays import build_part
+from comfy_env_core.wire import DecodeError
 from comfy_env_core.wire.messages import Encoded
-from comfy_env_core.wire.types import TypeCode
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.arrays import build_part
+from comfy_env_core.wire.values.types import TypeCode
 
 DTYPES = [
     "?",
@@ -132,7 +131,8 @@ def test_answer_nobody_waits_for_leaves_no_descriptor(connect: Callable[..., Any
 
 
 @pytest.mark.parametrize(
-    "region", [[0, 0, 10**9], [5, 0, 4096], [0, -4096, 4096], [0, 1, 10**5], [0, 0, 0], [0], None, [0, "x", 1]]
+    "region",
+    [[0, 0, 10**9], [5, 0, 4096], [0, -4096, 4096], [0, 1, 10**5], [0, 0, 0], [0], None, [0, "x", 1]],
 )
 def test_bytes_that_are_not_in_the_segment_are_refused(region: Any) -> None:
     pair = CodecPair()

@@ -13,7 +13,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import pytest
 
-from comfy_env_core.wire.classes import (
+from comfy_env_core.wire.errors import DecodeError
+from comfy_env_core.wire.values.classes import (
     attributes_of,
     build_named_tuple,
     fill_instance,
@@ -23,7 +24,6 @@ from comfy_env_core.wire.classes import (
     new_instance,
     values_of,
 )
-from comfy_env_core.wire.errors import DecodeError
 
 T = TypeVar("T")
 

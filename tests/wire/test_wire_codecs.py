@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.wire.codec_files import STAND_INS, load_codecs
-from comfy_env_core.wire.codecs import Codecs
-from comfy_env_core.wire.parcel_errors import CodecFileError
-from comfy_env_core.wire.parcels import make_parcel, open_parcel
+from comfy_env_core.wire.objects.codec_files import STAND_INS, load_codecs
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.parcel_errors import CodecFileError
+from comfy_env_core.wire.objects.parcels import make_parcel, open_parcel
 
 
 @pytest.fixture

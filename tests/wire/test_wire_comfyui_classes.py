@@ -13,7 +13,13 @@ import msgpack
 import pytest
 
 import comfy_env_core
-from comfy_env_core.wire.classes import attributes_of, fill_instance, fingerprint, is_known, new_instance
+from comfy_env_core.wire.values.classes import (
+    attributes_of,
+    fill_instance,
+    fingerprint,
+    is_known,
+    new_instance,
+)
 from host.installation import NEWEST, OLDEST, Release, prepare
 
 
@@ -44,7 +50,7 @@ def test_comfyuis_small_class_is_known_where_it_is_loaded_or_light(loaded_module
 # Runs where ComfyUI, its torch and its av are.
 IN_COMFYUI = """
 from fractions import Fraction
-from comfy_env_core.wire.classes import attributes_of, fill_instance, fingerprint, is_known, new_instance
+from comfy_env_core.wire.values.classes import attributes_of, fill_instance, fingerprint, is_known, new_instance
 
 def travelled(value):
     known = fingerprint(type(value))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfy_env_core.wire.types import TypeCode, build_value, reduce_value
+from comfy_env_core.wire.values.types import TypeCode, build_value, reduce_value
 
 BUILT_BY_THE_CODEC = (
     *(

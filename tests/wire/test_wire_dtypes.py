@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.wire import libraries
-from comfy_env_core.wire.types import TypeCode, build_value, reduce_value
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.types import TypeCode, build_value, reduce_value
 
 
 def travelled(value: Any) -> Any:

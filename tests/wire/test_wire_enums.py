@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfy_env_core.wire.classes import build_enum, reduce_enum
+from comfy_env_core.wire.values.classes import build_enum, reduce_enum
 
 
 class Colour(enum.Enum):

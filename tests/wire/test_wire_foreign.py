@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from comfy_env_core.wire.errors import ForeignHandle
-from comfy_env_core.wire.foreign import ForeignObject
-from comfy_env_core.wire.handles import BorrowedObjects
+from comfy_env_core.wire.objects.foreign import ForeignObject
+from comfy_env_core.wire.objects.handles import BorrowedObjects
 
 USES: list[Callable[[Any], Any]] = [
     lambda mesh: mesh.vertices,

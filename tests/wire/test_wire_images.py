@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.wire import libraries
-from comfy_env_core.wire.classes import fingerprint, is_known
-from comfy_env_core.wire.images import FINGERPRINT, PIXEL_BYTES, build_image, reduce_image
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.classes import fingerprint, is_known
+from comfy_env_core.wire.values.images import FINGERPRINT, PIXEL_BYTES, build_image, reduce_image
 
 images: Any = pytest.importorskip("PIL.Image")
 
@@ -165,7 +165,7 @@ def test_only_pillows_own_classes_count_as_images() -> None:
 def test_whether_pillow_is_there_is_answered_without_importing_it() -> None:
     code = (
         "import sys\n"
-        "from comfy_env_core.wire.classes import is_known\n"
+        "from comfy_env_core.wire.values.classes import is_known\n"
         "print(is_known('PIL.Image', 'Image', ()), 'PIL' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

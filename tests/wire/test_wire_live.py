@@ -16,9 +16,9 @@ import pytest
 from livepeer import Mesh, Peer
 
 from comfy_env_core.wire.errors import DeadHandle, PeerGone, WireError
-from comfy_env_core.wire.live import Handle, RemoteMethod
-from comfy_env_core.wire.operations import perform
-from comfy_env_core.wire.specials import split_type_name, type_name_of
+from comfy_env_core.wire.objects.live import Handle, RemoteMethod
+from comfy_env_core.wire.objects.operations import perform
+from comfy_env_core.wire.objects.specials import split_type_name, type_name_of
 
 
 @pytest.fixture

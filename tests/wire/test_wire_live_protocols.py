@@ -13,7 +13,7 @@ import numpy
 import pytest
 from livepeer import Mesh, Peer, Vector
 
-from comfy_env_core.wire.specials import SPECIALS, specials_of
+from comfy_env_core.wire.objects.specials import SPECIALS, specials_of
 
 
 @pytest.fixture

@@ -19,21 +19,21 @@ import msgpack  # type: ignore[import-untyped]
 import numpy
 import pytest
 
-from comfy_env_core.wire import codecs as codecs_module
-from comfy_env_core.wire.allowed import host_allow_list
-from comfy_env_core.wire.codecs import Codec, Codecs
-from comfy_env_core.wire.handles import BorrowedObjects
-from comfy_env_core.wire.live import Handle
-from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.parcel import Parcel
-from comfy_env_core.wire.parcels import make_parcel, open_parcel
+from comfy_env_core.wire.objects import codecs as codecs_module
+from comfy_env_core.wire.objects.allowed import host_allow_list
+from comfy_env_core.wire.objects.codecs import Codec, Codecs
+from comfy_env_core.wire.objects.handles import BorrowedObjects
+from comfy_env_core.wire.objects.live import Handle
+from comfy_env_core.wire.objects.parcel import Parcel
+from comfy_env_core.wire.objects.parcel_errors import MissingHere, ParcelError
+from comfy_env_core.wire.objects.parcels import make_parcel, open_parcel
 
 PACKAGE_ROOT = Path(codecs_module.__file__).parents[2]
 
 #: Stands for the codec of the wire: parcels, arrays and buffers as msgpack, the way `codec.py` sends them by segments.
 CARRIER = """
 import msgpack, numpy
-from comfy_env_core.wire.parcel import Parcel
+from comfy_env_core.wire.objects.parcel import Parcel
 
 def pack(value):
     return msgpack.packb(value, default=_out, strict_types=True)
@@ -65,10 +65,10 @@ CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from carrier import pack, unpack
-from comfy_env_core.wire.codec_files import load_codecs
-from comfy_env_core.wire.codecs import Codecs
-from comfy_env_core.wire.parcels import open_parcel, make_parcel
-from comfy_env_core.wire.parcel_errors import ParcelError
+from comfy_env_core.wire.objects.codec_files import load_codecs
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.parcels import open_parcel, make_parcel
+from comfy_env_core.wire.objects.parcel_errors import ParcelError
 codecs = Codecs()
 parcel = unpack(sys.stdin.buffer.read())
 try:
@@ -288,7 +288,7 @@ def test_nested_values_that_would_be_handles_are_packed_too(pack: Any, elsewhere
     codecs = Codecs()
     prepare = """
         from pathlib import Path
-        from comfy_env_core.wire.codecs import Codec
+        from comfy_env_core.wire.objects.codecs import Codec
         from geometry_pack import Mesh
         def rebuild(content, recurse):
             assert recurse(content["v"]).shape == (2, 3)
@@ -365,7 +365,7 @@ def test_parcel_nobody_here_can_open_is_passed_on_without_loss(
         parcel,
         prepare="""
             from pathlib import Path
-            from comfy_env_core.wire.codecs import Codec
+            from comfy_env_core.wire.objects.codecs import Codec
             def as_list(content, recurse):
                 return content["v"].tolist()
             codecs.register(Codec("list", "geo.Mesh", lambda value, recurse: value, as_list, Path("s.py")))

@@ -13,11 +13,11 @@ torch = pytest.importorskip(
     "torch", reason="torch is not installed: parcels with tensors are NOT tested here"
 )
 
-from comfy_env_core.wire.allowed import AllowList, host_allow_list  # noqa: E402
-from comfy_env_core.wire.codecs import Codecs  # noqa: E402
-from comfy_env_core.wire.parcel_errors import ParcelError  # noqa: E402
-from comfy_env_core.wire.parcel import Parcel
-from comfy_env_core.wire.parcels import make_parcel, open_parcel  # noqa: E402
+from comfy_env_core.wire.objects.allowed import AllowList, host_allow_list  # noqa: E402
+from comfy_env_core.wire.objects.codecs import Codecs  # noqa: E402
+from comfy_env_core.wire.objects.parcel import Parcel  # noqa: E402
+from comfy_env_core.wire.objects.parcel_errors import ParcelError  # noqa: E402
+from comfy_env_core.wire.objects.parcels import make_parcel, open_parcel  # noqa: E402
 
 BOTH = pytest.mark.parametrize("allowed", [None, host_allow_list()], ids=["worker", "host"])
 

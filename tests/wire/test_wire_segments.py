@@ -188,7 +188,9 @@ def test_forked_child_keeps_the_bytes_it_looks_at(pair: CodecPair) -> None:
     del array
     gc.collect()
     pair.settle()
-    assert pair.left.exchange.memory.statistics() == (0, 0, 0, 0), "given back to the system, not filled again"
+    assert pair.left.exchange.memory.statistics() == (0, 0, 0, 0), (
+        "given back to the system, not filled again"
+    )
     assert open_segments() == segments
 
 
@@ -219,7 +221,9 @@ def test_array_of_one_worker_is_passed_to_another_without_a_copy() -> None:
     del made, passed_on
     gc.collect()
     first.settle()
-    assert first.right.exchange.memory.statistics().used_bytes == 2 * MEGABYTE, "the second worker still needs it"
+    assert first.right.exchange.memory.statistics().used_bytes == 2 * MEGABYTE, (
+        "the second worker still needs it"
+    )
     assert arrived[0][-1] == 4.0 and arrived[1].shape == (30, 100)
     del arrived
     gc.collect()
@@ -244,7 +248,9 @@ def has_watch() -> bool:
     return system.open_watch() is not None
 
 
-@pytest.mark.skipif(not has_watch(), reason="this kernel does not tell which pages were written (Linux 6.7 does)")
+@pytest.mark.skipif(
+    not has_watch(), reason="this kernel does not tell which pages were written (Linux 6.7 does)"
+)
 def test_array_that_is_sent_again_and_again_is_copied_no_more(pair: CodecPair) -> None:
     array = picture(1.0)
     kept = pair.left.exchange.memory.kept
@@ -267,7 +273,9 @@ def test_array_that_is_sent_again_and_again_is_copied_no_more(pair: CodecPair) -
     assert kept.size_bytes == 0
 
 
-@pytest.mark.skipif(not has_watch(), reason="this kernel does not tell which pages were written (Linux 6.7 does)")
+@pytest.mark.skipif(
+    not has_watch(), reason="this kernel does not tell which pages were written (Linux 6.7 does)"
+)
 def test_every_way_to_write_ordinary_memory_is_seen() -> None:
     watch = system.open_watch()
     assert watch is not None

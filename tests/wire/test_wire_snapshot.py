@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_env_core.wire import freeze, thaw
-from comfy_env_core.wire.snapshot import FolderList, Opaque
+from comfy_env_core.wire.values.snapshot import FolderList, Opaque
 
 
 class AnyType(str):  # noqa: SLOT000

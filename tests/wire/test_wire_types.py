@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfy_env_core.wire.snapshot import AcceptingDict, AcceptingTuple, FolderList, Wildcard
-from comfy_env_core.wire.types import TypeCode, build_value, plain_base, reduce_value
+from comfy_env_core.wire.values.snapshot import AcceptingDict, AcceptingTuple, FolderList, Wildcard
+from comfy_env_core.wire.values.types import TypeCode, build_value, plain_base, reduce_value
 
 PLAIN = (type(None), bool, int, float, str, bytes)
 

@@ -13,6 +13,8 @@ from comfy_env_core.wire.segments._posix import (
     last_error,
     library,
     map_memory,
+    name_of,
+    open_named,
     size_of,
     unmap,
 )
@@ -26,6 +28,8 @@ __all__ = [
     "create",
     "forget_writes",
     "map_memory",
+    "name_of",
+    "open_named",
     "open_watch",
     "size_of",
     "unmap",

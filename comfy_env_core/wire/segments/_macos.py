@@ -8,7 +8,16 @@ import os
 import secrets
 import sys
 
-from comfy_env_core.wire.segments._posix import PAGE_BYTES, close, forget_writes, map_memory, size_of, unmap
+from comfy_env_core.wire.segments._posix import (
+    PAGE_BYTES,
+    close,
+    forget_writes,
+    map_memory,
+    name_of,
+    open_named,
+    size_of,
+    unmap,
+)
 
 assert sys.platform != "win32"
 
@@ -19,6 +28,8 @@ __all__ = [
     "create",
     "forget_writes",
     "map_memory",
+    "name_of",
+    "open_named",
     "open_watch",
     "size_of",
     "unmap",

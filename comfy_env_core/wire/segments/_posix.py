@@ -21,6 +21,16 @@ def close(handle: int) -> None:
     os.close(handle)
 
 
+def name_of(handle: int) -> str:
+    """Segments have none; their descriptors travel."""
+    raise OSError(f"Shared memory {handle} has no name on this system")
+
+
+def open_named(name: str) -> int:
+    """As `name_of`."""
+    raise OSError(f"Shared memory cannot be opened by the name {name!r} on this system")
+
+
 def size_of(handle: int) -> int:
     """The segment's size in bytes."""
     return os.fstat(handle).st_size

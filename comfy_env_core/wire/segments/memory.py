@@ -20,8 +20,8 @@ SMALLEST_BYTES = 64 * 1024
 # A workflow that runs again within this time finds its segments warm.
 IDLE_S = 60.0
 MOST_FREE_BYTES = 4 << 30
-# With more arrays than this in received segments, descriptors are closed as soon as the segment is mapped: a process may
-# have 1024 files open by default. Such an array is copied when it is passed on.
+# With more arrays than this in received segments, descriptors are closed as soon as the segment is mapped: a process
+# may have 1024 files open by default. Such an array is copied when it is passed on.
 OPEN_DESCRIPTORS = 256
 
 
@@ -51,8 +51,8 @@ class Mapping:
 class SegmentMemory:
     """One for a process and all its connections. Thread-safe.
 
-    What becomes free is only noted at first, by finalisers, which may run anywhere; it is sorted in at the next call, or
-    by a thread that exists only while something is idle. Free segments and idle mappings together stay below
+    What becomes free is only noted at first, by finalisers, which may run anywhere; it is sorted in at the next call,
+    or by a thread that exists only while something is idle. Free segments and idle mappings together stay below
     `limit_bytes`, and go after `idle_s` without use.
     """
 
@@ -218,7 +218,9 @@ class SegmentMemory:
         """One idle mapping or free segment after the other, until the limit is kept."""
         while self._free_bytes + self._idle_bytes > self.limit_bytes:
             mapping = min(self._idle.values(), key=lambda mapping: mapping.idle_since, default=None)
-            size_bytes = min((size for size in self._free if self._free[size]), key=self._free_since, default=0)
+            size_bytes = min(
+                (size for size in self._free if self._free[size]), key=self._free_since, default=0
+            )
             if mapping is not None and (not size_bytes or mapping.idle_since <= self._free_since(size_bytes)):
                 self._unmap(mapping)
             else:

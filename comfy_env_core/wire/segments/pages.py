@@ -92,7 +92,9 @@ class _PageTableWatch:
         try:
             fcntl.ioctl(self._descriptor, UFFDIO_REGISTER, register)
             fcntl.ioctl(
-                self._descriptor, UFFDIO_WRITEPROTECT, bytearray(struct.pack("<QQQ", address, size_bytes, PROTECT))
+                self._descriptor,
+                UFFDIO_WRITEPROTECT,
+                bytearray(struct.pack("<QQQ", address, size_bytes, PROTECT)),
             )
         except OSError:
             self.end(address, size_bytes)
@@ -108,7 +110,9 @@ class _PageTableWatch:
 
     def end(self, address: int, size_bytes: int) -> None:
         try:
-            fcntl.ioctl(self._descriptor, UFFDIO_UNREGISTER, bytearray(struct.pack("<QQ", address, size_bytes)))
+            fcntl.ioctl(
+                self._descriptor, UFFDIO_UNREGISTER, bytearray(struct.pack("<QQ", address, size_bytes))
+            )
         except OSError:
             return  # unmapped meanwhile: nothing is left to watch
 
@@ -144,7 +148,7 @@ class _Pagemap:
             wanted,
             wanted,
         )
-        return fcntl.ioctl(self._descriptor, PAGEMAP_SCAN, bytearray(argument)) > 0
+        return int(fcntl.ioctl(self._descriptor, PAGEMAP_SCAN, bytearray(argument))) > 0
 
     def any_own_page(self, start: int, end: int) -> bool:
         """The same question by reading the entries, 8 bytes a page: about a millisecond for 128 MB."""

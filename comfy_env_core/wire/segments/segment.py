@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Union
 
-from comfy_env_core.wire.handles import Borrowed, BorrowedObjects, SharedBytes
+from comfy_env_core.wire.objects.handles import Borrowed, BorrowedObjects, SharedBytes
 from comfy_env_core.wire.segments.system import system
 
 if TYPE_CHECKING:

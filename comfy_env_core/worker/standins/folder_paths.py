@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.wire.snapshot import FolderList
+from comfy_env_core.wire.values.snapshot import FolderList
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from types import MemberDescriptorType
 from typing import Any, NamedTuple
 
-from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.parts import IncomingParts, OutgoingParts
-from comfy_env_core.wire.specials import type_name_of
+from comfy_env_core.wire.objects.parcel_errors import MissingHere, ParcelError
+from comfy_env_core.wire.objects.parts import IncomingParts, OutgoingParts
+from comfy_env_core.wire.objects.specials import type_name_of
 
 PROTOCOL = 5
 #: A buffer smaller than this costs less inside the pickle.

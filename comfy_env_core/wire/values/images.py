@@ -11,8 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from comfy_env_core.wire import libraries
-from comfy_env_core.wire.payloads import as_attributes, as_bytes, as_integers, as_list, as_text, is_plain
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.payloads import (
+    as_attributes,
+    as_bytes,
+    as_integers,
+    as_list,
+    as_text,
+    is_plain,
+)
 
 # Stands for every class of image, as classes.fingerprint gives it.
 FINGERPRINT = ("PIL.Image", "Image", ())

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.wire.codecs import Codec, Codecs, Serialize
-from comfy_env_core.wire.parcel_errors import CodecFileError
+from comfy_env_core.wire.objects.codecs import Codec, Codecs, Serialize
+from comfy_env_core.wire.objects.parcel_errors import CodecFileError
 
 #: Modules from which packs import `register_serializer`: the documented one, and two of the file's earlier generations.
 STAND_INS = (

@@ -1,9 +1,9 @@
 """torch tensors as bytes, without torch's own shared memory: any torch reads what any other wrote.
 
-What is not bytes travels in `extra`: `device` ("cuda:0": put there again if the receiver has such a device; "meta": no bytes
-at all), `grad` (a leaf that required gradients does so again), `parameter`, `quantised` (scale and zero point, or those of
-each channel with the axis). A tensor arrives without gradient history and not in pinned memory. Sparse, nested and
-other subclasses stay where they are.
+What is not bytes travels in `extra`: `device` ("cuda:0": put there again if the receiver has such a device; "meta": no
+bytes at all), `grad` (a leaf that required gradients does so again), `parameter`, `quantised` (scale and zero point,
+or those of each channel with the axis). A tensor arrives without gradient history and not in pinned memory. Sparse,
+nested and other subclasses stay where they are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import ctypes
 from typing import Any
 
 from comfy_env_core.wire.errors import DecodeError
-from comfy_env_core.wire.regions import Part
-from comfy_env_core.wire.types import TypeCode
+from comfy_env_core.wire.values.regions import Part
+from comfy_env_core.wire.values.types import TypeCode
 
 
 def tensor_part(torch: Any, value: Any) -> Part | None:
@@ -114,7 +114,9 @@ def _over_memory(
     if first_byte % item_bytes:
         raise DecodeError(f"A tensor of {item_bytes} bytes an element cannot begin at byte {first_byte}")
     whole = size_bytes - size_bytes % item_bytes
-    flat = torch.frombuffer(buffer, dtype=torch.uint8, offset=offset, count=whole).view(_storable(torch, kind))
+    flat = torch.frombuffer(buffer, dtype=torch.uint8, offset=offset, count=whole).view(
+        _storable(torch, kind)
+    )
     first = first_byte // item_bytes
     # as_strided checks that shape and strides stay inside the storage, view that they fill it.
     if strides is None and not first and flat.numel() == _product(shape):
@@ -165,7 +167,9 @@ def _torch_dtype(name: Any) -> str:
     if isinstance(name, str) and name[:1] not in "<>|=":
         return name
     kind, size = name[1:2], name[2:]
-    stem = {"f": "float", "i": "int", "u": "uint", "c": "complex"}.get(kind) if isinstance(name, str) else None
+    stem = (
+        {"f": "float", "i": "int", "u": "uint", "c": "complex"}.get(kind) if isinstance(name, str) else None
+    )
     if name[0] == ">" or (stem is None and kind != "b"):
         raise DecodeError(
             f"A numpy array of dtype {name!r} arrived in an environment without numpy. "

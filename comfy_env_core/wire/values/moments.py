@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from comfy_env_core.wire import libraries
-from comfy_env_core.wire.payloads import as_integer, as_integers, as_list, as_text
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.payloads import as_integer, as_integers, as_list, as_text
 
 MICROSECOND = datetime.timedelta(microseconds=1)
 

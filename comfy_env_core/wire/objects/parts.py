@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from comfy_env_core.wire import libraries
+from comfy_env_core.wire.values import libraries
 
 ARRAY = "array"  # also a numpy scalar
 TENSOR = "tensor"

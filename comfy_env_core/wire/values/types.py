@@ -18,9 +18,9 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
-from comfy_env_core.wire import classes, dtypes, images, moments, standard
-from comfy_env_core.wire.payloads import as_bytes, as_list
-from comfy_env_core.wire.snapshot import FolderList, default_beyond, default_for_any_key, is_wildcard
+from comfy_env_core.wire.values import classes, dtypes, images, moments, standard
+from comfy_env_core.wire.values.payloads import as_bytes, as_list
+from comfy_env_core.wire.values.snapshot import FolderList, default_beyond, default_for_any_key, is_wildcard
 
 
 class TypeCode(enum.IntEnum):

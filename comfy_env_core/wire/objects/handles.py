@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from comfy_env_core.wire.errors import DeadHandle, DecodeError
-from comfy_env_core.wire.specials import HandleClasses
+from comfy_env_core.wire.objects.specials import HandleClasses
 
 
 class Released(NamedTuple):
-    """A key given back as often as it was received. `is_spoiled`: another process may still read the segment's bytes."""
+    """A key given back as often as it was received. `is_spoiled`: another process may still read the segment's
+    bytes."""
 
     key: int
     times: int
@@ -117,8 +118,9 @@ class BorrowedObjects:
     """What this side holds of one peer, named `owner` for messages.
 
     `dropped` collects what was let go of until `take_dropped`; `notes` gets True for the first of it after each
-    `notice_again`, and False when the peer is gone. `on_first` is called when the first thing arrives. `use(handle, operation, *arguments)` performs an operation of
-    operations.py at the owner, `fetch(handle)` has the owner pack the object; whoever has the connection sets both.
+    `notice_again`, and False when the peer is gone. `on_first` is called when the first thing arrives. `use(handle,
+    operation, *arguments)` performs an operation of operations.py at the owner, `fetch(handle)` has the owner pack the
+    object; whoever has the connection sets both.
     """
 
     def __init__(self, owner: str) -> None:

@@ -13,10 +13,10 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comfy_env_core.wire.allowed import NOT_CALLED, AllowList
-from comfy_env_core.wire.parcel_errors import ParcelError
-from comfy_env_core.wire.parts import IncomingParts
-from comfy_env_core.wire.pickling import Pickled, rebuild
+from comfy_env_core.wire.objects.allowed import NOT_CALLED, AllowList
+from comfy_env_core.wire.objects.parcel_errors import ParcelError
+from comfy_env_core.wire.objects.parts import IncomingParts
+from comfy_env_core.wire.objects.pickling import Pickled, rebuild
 
 
 def unpickle_guarded(pickled: Pickled, type_name: str, allowed: AllowList) -> Any:

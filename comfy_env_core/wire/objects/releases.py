@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from comfy_env_core.wire.handles import BorrowedObjects, Released
-
+from comfy_env_core.wire.objects.handles import BorrowedObjects, Released
 
 #: How long to wait for a message that takes the releases along.
 PATIENCE_S = 0.01

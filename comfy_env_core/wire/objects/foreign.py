@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from comfy_env_core.wire.errors import ForeignHandle
-from comfy_env_core.wire.handles import Borrowed
-from comfy_env_core.wire.operations import is_dunder
-from comfy_env_core.wire.specials import SPECIALS, split_type_name
+from comfy_env_core.wire.objects.handles import Borrowed
+from comfy_env_core.wire.objects.operations import is_dunder
+from comfy_env_core.wire.objects.specials import SPECIALS, split_type_name
 
 if TYPE_CHECKING:
-    from comfy_env_core.wire.handles import BorrowedObjects
+    from comfy_env_core.wire.objects.handles import BorrowedObjects
 
 
 class ForeignObject(Borrowed):

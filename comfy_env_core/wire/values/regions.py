@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from comfy_env_core.wire import libraries
+from comfy_env_core.wire.values import libraries
 
 # From here on torch's copy on several threads is faster than one memmove, counting what it takes to call it.
 PARALLEL_FROM_BYTES = 4 << 20
@@ -15,10 +15,10 @@ PARALLEL_FROM_BYTES = 4 << 20
 class Part:
     """One array or buffer: `size_bytes` from `address`, which hold it wherever its elements lie among them.
 
-    `dense_bytes` is what the elements alone take, and `compact(address)` writes them there in C order. Without an `address`
-    the bytes are in `view`. `owner` is the same object when the same array is sent again, and None if its memory cannot
-    be watched for writes; `keepalive` holds the memory. The other fields describe the array as arrays.py has it: `strides`
-    count elements (None: C order), `first_byte` is where the first element begins.
+    `dense_bytes` is what the elements alone take, and `compact(address)` writes them there in C order. Without an
+    `address` the bytes are in `view`. `owner` is the same object when the same array is sent again, and None if its
+    memory cannot be watched for writes; `keepalive` holds the memory. The other fields describe the array as arrays.py
+    has it: `strides` count elements (None: C order), `first_byte` is where the first element begins.
     """
 
     __slots__ = (
@@ -37,7 +37,9 @@ class Part:
         "view",
     )
 
-    def __init__(self, code: int, dtype: Any, shape: Sequence[int], size_bytes: int, dense_bytes: int) -> None:
+    def __init__(
+        self, code: int, dtype: Any, shape: Sequence[int], size_bytes: int, dense_bytes: int
+    ) -> None:
         self.code = code
         self.dtype = dtype
         self.shape = list(shape)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.wire.operations import is_dunder
-from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.pickling import import_for
+from comfy_env_core.wire.objects.operations import is_dunder
+from comfy_env_core.wire.objects.parcel_errors import MissingHere, ParcelError
+from comfy_env_core.wire.objects.pickling import import_for
 
 #: Packages and modules of ComfyUI. `comfy_extras` and `nodes` define the nodes' own small classes.
 COMFYUI_PACKAGES = frozenset({"comfy", "comfy_api", "comfy_execution", "comfy_extras", "nodes"})

@@ -9,17 +9,17 @@ import enum
 import pathlib
 from typing import Any
 
-from comfy_env_core.wire import libraries
-from comfy_env_core.wire.allowed import AllowList
-from comfy_env_core.wire.codecs import Codecs
-from comfy_env_core.wire.guarded import unpickle_guarded
-from comfy_env_core.wire.handles import Borrowed
-from comfy_env_core.wire.live import RemoteMethod
-from comfy_env_core.wire.parcel import CODEC, PICKLE, Parcel
-from comfy_env_core.wire.parcel_errors import MissingHere, ParcelError
-from comfy_env_core.wire.parts import BY_VALUE, part_kind
-from comfy_env_core.wire.pickling import Pickled, pickle_in_parts, unpickle_parts
-from comfy_env_core.wire.specials import type_name_of
+from comfy_env_core.wire.objects.allowed import AllowList
+from comfy_env_core.wire.objects.codecs import Codecs
+from comfy_env_core.wire.objects.guarded import unpickle_guarded
+from comfy_env_core.wire.objects.handles import Borrowed
+from comfy_env_core.wire.objects.live import RemoteMethod
+from comfy_env_core.wire.objects.parcel import CODEC, PICKLE, Parcel
+from comfy_env_core.wire.objects.parcel_errors import MissingHere, ParcelError
+from comfy_env_core.wire.objects.parts import BY_VALUE, part_kind
+from comfy_env_core.wire.objects.pickling import Pickled, pickle_in_parts, unpickle_parts
+from comfy_env_core.wire.objects.specials import type_name_of
+from comfy_env_core.wire.values import libraries
 
 _MAX_DEPTH = 100
 

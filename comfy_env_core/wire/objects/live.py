@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from comfy_env_core.wire.errors import DeadHandle, PeerGone
 from comfy_env_core.wire.failures import describe_error
-from comfy_env_core.wire.handles import Borrowed
-from comfy_env_core.wire.operations import END, METHOD, UNDEFINED, is_dunder
-from comfy_env_core.wire.specials import SPECIALS, split_type_name
+from comfy_env_core.wire.objects.handles import Borrowed
+from comfy_env_core.wire.objects.operations import END, METHOD, UNDEFINED, is_dunder
+from comfy_env_core.wire.objects.specials import SPECIALS, split_type_name
 
 if TYPE_CHECKING:
-    from comfy_env_core.wire.handles import BorrowedObjects
+    from comfy_env_core.wire.objects.handles import BorrowedObjects
 
 #: Attributes of the handle itself; everything else is the object's.
 LOCAL_NAMES = frozenset(Borrowed.__slots__)

@@ -14,7 +14,7 @@ import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
-from comfy_env_core.wire.payloads import (
+from comfy_env_core.wire.values.payloads import (
     as_attributes,
     as_bytes,
     as_integer,
@@ -24,7 +24,7 @@ from comfy_env_core.wire.payloads import (
     as_text,
     as_writable,
 )
-from comfy_env_core.wire.snapshot import AcceptingDict, AcceptingTuple, Wildcard
+from comfy_env_core.wire.values.snapshot import AcceptingDict, AcceptingTuple, Wildcard
 
 # A fraction is brought to lowest terms when it is made, in time that grows with the square of its length.
 MAX_FRACTION_BITS = 1 << 16

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from comfy_env_core.wire import libraries
-from comfy_env_core.wire.payloads import as_attributes, as_integer, as_integers, as_list, as_text
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.payloads import as_attributes, as_integer, as_integers, as_list, as_text
 
 SPELLING = re.compile(r"[<>|=]?[?bBiufcmMOSUV][0-9]{0,9}(\[[0-9]{0,9}[A-Za-z]{1,2}(/[0-9]{1,9})?\])?")
 

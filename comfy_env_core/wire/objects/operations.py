@@ -24,7 +24,7 @@ from typing import Any
 
 from comfy_env_core.wire.errors import WireError
 from comfy_env_core.wire.failures import rebuild_error
-from comfy_env_core.wire.specials import SPECIALS
+from comfy_env_core.wire.objects.specials import SPECIALS
 
 VALUE = 0  # value: the result
 METHOD = 1  # value: None. The attribute is a method for all objects of this class; call it by its name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from comfy_env_core.wire.errors import WireError
-from comfy_env_core.wire.specials import split_type_name
+from comfy_env_core.wire.objects.specials import split_type_name
 
 
 class ParcelError(WireError, TypeError):

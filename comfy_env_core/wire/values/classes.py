@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from types import MemberDescriptorType
 from typing import Any
 
-from comfy_env_core.wire import images, libraries
 from comfy_env_core.wire.errors import DecodeError
-from comfy_env_core.wire.payloads import as_attributes, as_list, as_text
+from comfy_env_core.wire.values import images, libraries
+from comfy_env_core.wire.values.payloads import as_attributes, as_list, as_text
 
 # A class of ComfyUI whose module is light (imports nothing), so a receiver that has not loaded it may.
 IMPORTABLE = frozenset({("comfy_execution.graph_utils", "ExecutionBlocker")})

@@ -1,9 +1,9 @@
 """numpy arrays and scalars as bytes: dtype, shape, strides, and where the bytes are.
 
-An entry of the table of arrays is `[code, dtype, shape, strides, region, first byte, extra]`. `dtype` is numpy's ("<f4", or a
-list of fields) or torch's ("bfloat16") own spelling; `strides` count elements and are nil for C order; `region` is -1 for
-an array without bytes; `first byte` is where the first element begins in the region. Whether memory travels as it is,
-with its strides, or is made compact first, is decided by which takes fewer bytes.
+An entry of the table of arrays is `[code, dtype, shape, strides, region, first byte, extra]`. `dtype` is numpy's
+("<f4", or a list of fields) or torch's ("bfloat16") own spelling; `strides` count elements and are nil for C order;
+`region` is -1 for an array without bytes; `first byte` is where the first element begins in the region. Whether memory
+travels as it is, with its strides, or is made compact first, is decided by which takes fewer bytes.
 
 A tensor becomes a tensor where torch is installed, else a numpy array; an array becomes an array where numpy is
 installed, else a tensor. numpy has no bfloat16: without torch such a tensor arrives as float32.
@@ -15,11 +15,11 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-from comfy_env_core.wire import libraries
 from comfy_env_core.wire.errors import DecodeError
-from comfy_env_core.wire.regions import Part
-from comfy_env_core.wire.tensors import as_tensor, tensor_part
-from comfy_env_core.wire.types import TypeCode
+from comfy_env_core.wire.values import libraries
+from comfy_env_core.wire.values.regions import Part
+from comfy_env_core.wire.values.tensors import as_tensor, tensor_part
+from comfy_env_core.wire.values.types import TypeCode
 
 KINDS = "?biufcmMSU"
 # torch's name -> numpy's, where both exist under different names or widths
@@ -109,7 +109,11 @@ def _numpy_part(numpy: Any, value: Any) -> Part | None:
         return None
     if not value.flags.writeable and 0 in value.strides:
         value = value.copy()  # broadcast: one element seen in many places, which a writable array must not be
-    low, high = numpy.lib.array_utils.byte_bounds(value) if hasattr(numpy.lib, "array_utils") else numpy.byte_bounds(value)
+    low, high = (
+        numpy.lib.array_utils.byte_bounds(value)
+        if hasattr(numpy.lib, "array_utils")
+        else numpy.byte_bounds(value)
+    )
     spelling = numpy.lib.format.dtype_to_descr(dtype) if _is_record(dtype) else dtype.str
     part = Part(TypeCode.ARRAY, spelling, value.shape, high - low if value.size else 0, value.nbytes)
     part.address = low
@@ -163,7 +167,9 @@ def _numpy_dtype(numpy: Any, dtype: Any) -> Any:
         return numpy.lib.format.descr_to_dtype(_descr(dtype))
     if dtype[:1] in "<>|=":
         return dtype
-    if dtype.startswith(("float8", "complex32", "qint", "quint", "bits", "float4", "uint1", "uint2", "uint3")):
+    if dtype.startswith(
+        ("float8", "complex32", "qint", "quint", "bits", "float4", "uint1", "uint2", "uint3")
+    ):
         raise DecodeError(
             f"A torch tensor of dtype {dtype} arrived in an environment without torch, and numpy has no such type. "
             "Add torch to the pack's comfy-env.toml, or convert the tensor to float32 before this node."
@@ -174,6 +180,10 @@ def _numpy_dtype(numpy: Any, dtype: Any) -> Any:
 def _descr(fields: list[Any]) -> list[Any]:
     """numpy wants tuples where msgpack gives lists."""
     return [
-        (tuple(name) if isinstance(name, list) else name, _descr(kind) if isinstance(kind, list) else kind, *map(tuple, rest))
+        (
+            tuple(name) if isinstance(name, list) else name,
+            _descr(kind) if isinstance(kind, list) else kind,
+            *map(tuple, rest),
+        )
         for name, kind, *rest in fields
     ]

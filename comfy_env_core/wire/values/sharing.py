@@ -6,8 +6,8 @@ from collections import OrderedDict, defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
 
-from comfy_env_core.wire.classes import attributes_of
-from comfy_env_core.wire.parcel import Parcel
+from comfy_env_core.wire.objects.parcel import Parcel
+from comfy_env_core.wire.values.classes import attributes_of
 
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _SEQUENCES = frozenset({list, tuple, set, frozenset, deque})
