@@ -11,7 +11,7 @@ import pytest
 
 from comfy_env_core.comfyui import modules
 from comfy_env_core.comfyui.proxies import ProxyFactory
-from comfy_env_core.wire.snapshot import freeze
+from comfy_env_core.wire.values.snapshot import freeze
 
 
 @pytest.fixture

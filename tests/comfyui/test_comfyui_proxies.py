@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from comfy_env_core.comfyui.proxies import NodeCall, ProxyFactory
-from comfy_env_core.wire.snapshot import FolderList, freeze
+from comfy_env_core.wire.values.snapshot import FolderList, freeze
 
 
 class RecordingCaller:
