@@ -268,7 +268,7 @@ class Connection:
     # -- reading -------------------------------------------------------------------------------------------
 
     def _is_watched(self) -> bool:
-        return any(call.is_watched for call in list(self._pending.values()))
+        return bool(self._pending) and any(call.is_watched for call in list(self._pending.values()))
 
     def _read(self, timeout_s: float | None) -> bool | None:
         """One frame, for Reading."""

@@ -19,6 +19,8 @@ from comfy_env_core.wire.protocol import HEADER, MAX_FRAME_BYTES, MAX_SEGMENTS, 
 BUFFER_BYTES = 64 * 1024
 # Room for the descriptors of one frame; the kernel never merges those of two sends into one receive.
 ANCILLARY_BYTES = 4 * 256 + 64
+# Descriptors of frames that are still on their way; a peer that keeps to the protocol sends them with their frames.
+MAX_UNCLAIMED = 2 * 256
 # Received descriptors must not leak into programs that node code starts. Plain integers: the enum's operators take
 # longer than the rest of a receive.
 RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
@@ -87,7 +89,7 @@ class Channel:
         Raises FrameError for anything that is no frame (the connection is unusable then), OSError if the
         connection broke.
         """
-        if not self._fill(HEADER.size, at_frame_start=True):
+        if self._end - self._start < HEADER.size and not self._fill(HEADER.size, at_frame_start=True):
             return None
         body_bytes, kind, zero, segments, call_id = HEADER.unpack_from(self._buffer, self._start)
         self._start += HEADER.size
@@ -152,7 +154,8 @@ class Channel:
 
     def _take(self, size: int) -> bytes:
         if size <= BUFFER_BYTES - HEADER.size:
-            self._fill(size)
+            if self._end - self._start < size:
+                self._fill(size)
             body = bytes(self._buffer[self._start : self._start + size])
             self._start += size
             return body
@@ -177,6 +180,8 @@ class Channel:
                 numbers = array("i")
                 numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
                 self._descriptors.extend(numbers)
+                if len(self._descriptors) > MAX_UNCLAIMED:
+                    raise FrameError(f"{len(self._descriptors)} segments arrived that no frame announced")
                 if not RECEIVE_FLAGS:
                     for number in numbers:
                         os.set_inheritable(number, False)
