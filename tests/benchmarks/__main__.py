@@ -64,7 +64,11 @@ def main() -> int:
     if options.again:
         result = json.loads(RESULT.read_text(encoding="utf-8"))
     else:
-        result = run(QUICK if options.quick else FULL)
+        try:
+            result = run(QUICK if options.quick else FULL)
+        except ContestantFailed as error:
+            print(f"\nNothing was reported: {error}", file=sys.stderr)
+            return 1
         write_result(result)
     print_report(result)
     for name, reason in result["not_measured"].items():
@@ -110,7 +114,7 @@ def run(extent: Extent) -> dict[str, Any]:
         "ratios": judge(figures),
         "latency": latency,
         "throughput": throughput,
-        "footprint": {kind: middle(figures) for kind, figures in footprint.items()},
+        "footprint": {kind: middle(found) for kind, found in footprint.items()},
         "growth": growth,
         "anatomy": anatomy,
         "rounds": rounds,

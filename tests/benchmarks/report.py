@@ -73,9 +73,9 @@ def throughput_rows(found: Iterable[Figures]) -> list[Row]:
 
 def latency_rows(found: Mapping[str, Any]) -> list[Row]:
     """Header, then a small call and the bare socket pair: the slow ones of a hundred, and processor time."""
-    rows: list[Row] = [("round trip, in turn", "p90 µs", "p99 µs", "host CPU µs")]
+    rows: list[Row] = [("round trip, in turn", "median µs", "p90 µs", "p99 µs", "host CPU µs")]
     for name, title in (("ours", "small call"), ("floor", "bare socket pair")):
-        values = (found[name][key] for key in ("p90_us", "p99_us", "cpu_us"))
+        values = (found[name][key] for key in ("p50_us", "p90_us", "p99_us", "cpu_us"))
         rows.append((title, *(f"{value:.0f}" for value in values)))
     return rows
 
