@@ -137,13 +137,15 @@ class Manager:
     def status(self) -> dict[str, Any]:
         """The JSON of `GET /comfy-env/status`."""
         jobs = self._made_builder.jobs() if self._made_builder is not None else ()
-        workers = self._made_pool.workers() if self._made_pool is not None else ()
+        pool = self._made_pool
+        workers = pool.workers() if pool is not None else ()
         return {
             "store": str(self._parts.store.root),
             "build_mode": self.mode.value,
             "sites": [runtime.status().as_json() for runtime in self.sites.values()],
             "jobs": [job.snapshot().as_json() for job in jobs],
             "workers": [_worker_json(worker) for worker in workers],
+            "shared_memory": pool.memory._asdict() if pool is not None else None,
             "skipped": [dataclasses.asdict(skipped) for skipped in self.scan.skipped],
         }
 

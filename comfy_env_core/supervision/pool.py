@@ -7,6 +7,7 @@ import threading
 from comfy_env_core.supervision.services import HostServices
 from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.worker import OnOutput, Worker
+from comfy_env_core.wire import MemoryStatistics, SegmentMemory
 
 
 class WorkerPool:
@@ -15,6 +16,7 @@ class WorkerPool:
     def __init__(self, services: HostServices, on_output: OnOutput | None = None) -> None:
         self._services = services
         self._on_output = on_output
+        self._memory = SegmentMemory()
         self._lock = threading.Lock()
         self._workers: dict[str, Worker] = {}
         self._closed = False
@@ -30,7 +32,9 @@ class WorkerPool:
             worker = self._workers.get(spec.site_id)
             outdated = worker if worker is not None and worker.spec != spec else None
             if worker is None or outdated is not None:
-                worker = self._workers[spec.site_id] = Worker(spec, self._services, self._on_output)
+                worker = self._workers[spec.site_id] = Worker(
+                    spec, self._services, self._on_output, memory=self._memory
+                )
         if outdated is not None:
             outdated.stop()
         worker.start(timeout_s)
@@ -45,6 +49,11 @@ class WorkerPool:
         """The worker of a site if it can take calls now; starts nothing."""
         worker = self.find(site_id)
         return worker if worker is not None and worker.is_alive else None
+
+    @property
+    def memory(self) -> MemoryStatistics:
+        """The shared memory ComfyUI's process has for its workers, in bytes."""
+        return self._memory.statistics()
 
     def workers(self) -> tuple[Worker, ...]:
         """All workers, running or ended."""
@@ -66,3 +75,4 @@ class WorkerPool:
             thread.start()
         for thread in threads:
             thread.join()
+        self._memory.close()

@@ -25,6 +25,7 @@ from comfy_env_core.wire import (
     Connection,
     PeerGone,
     PendingCall,
+    SegmentMemory,
     WireError,
     receive_greeting,
     send_greeting,
@@ -123,7 +124,8 @@ class WorkerCall:
 class Worker:
     """One process for one site. `start` it once or again after it ended; all methods are thread-safe.
 
-    `on_output(spec, line)` is called for every line the worker prints, on a thread of the worker's own.
+    `on_output(spec, line)` is called for every line the worker prints, on a thread of the worker's own. `memory` is
+    that of all workers, so that an array of one is passed to another without a copy.
     """
 
     def __init__(
@@ -133,8 +135,10 @@ class Worker:
         on_output: OnOutput | None = None,
         *,
         transport: Callable[[], Transport] = open_transport,
+        memory: SegmentMemory | None = None,
     ) -> None:
         self.spec = spec
+        self._memory = SegmentMemory() if memory is None else memory
         self._services = services
         self._on_output = on_output
         self._open_transport = transport
@@ -299,6 +303,7 @@ class Worker:
             dispatcher=self._desk.dispatch,
             performer=self._desk.answer,
             here="ComfyUI",
+            memory=self._memory,
             name=f"worker {self.spec.pack_name}",
             lost=self._lost,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import queue
 import struct
 import threading
@@ -16,6 +17,7 @@ from comfy_env_core.wire.attachments import Exchange
 from comfy_env_core.wire.calls import IncomingCall, PendingCall, answering
 from comfy_env_core.wire.errors import FrameError, PeerGone, WireError
 from comfy_env_core.wire.failures import describe_error
+from comfy_env_core.wire.forks import weak_callback
 from comfy_env_core.wire.frames import Channel, Frame
 from comfy_env_core.wire.messages import Encoded, Fingerprint, MessageCodec
 from comfy_env_core.wire.objects.codecs import Codecs
@@ -97,6 +99,8 @@ class Connection:
 
     def start(self) -> None:
         """Begin to read. Calls may be made before, they are answered from now on."""
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=weak_callback(self._detach_in_fork))
         self._reading.start()
 
     def call(
@@ -158,11 +162,7 @@ class Connection:
         """Wait until nothing is read any more."""
         self._reading.join(timeout_s)
 
-    def before_fork(self) -> None:
-        """This process is about to be forked: the child keeps looking at the arrays it has."""
-        self.memory.before_fork()
-
-    def detach_in_fork(self) -> None:
+    def _detach_in_fork(self) -> None:
         """In a process forked from this one: let go of the peer, which belongs to the parent.
 
         Other threads of the parent may have held the locks at the fork, so they are made anew. Calls fail at
@@ -172,7 +172,6 @@ class Connection:
         self._pending = {}
         self._end = PeerGone(f"This process was forked from the one that speaks to {self.name}")
         self.borrowed.end = str(self._end)
-        self.memory.detach_in_fork()
         self._channel.detach_in_fork()
 
     # -- answering -----------------------------------------------------------------------------------------

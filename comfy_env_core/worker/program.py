@@ -18,6 +18,7 @@ from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.service import Service
 from comfy_env_core.worker.transport import connect
 
+MANY_FILES = 65536
 PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> None:
     sys.argv = sys.argv[:1]  # node packs and ComfyUI read it
     sock = connect(arguments)
     prepare_streams()
+    allow_many_files()
     configuration = greet(sock)
     main_thread = MainThread()
     service = Service(configuration, main_thread)
@@ -39,8 +41,6 @@ def main(arguments: list[str]) -> None:
         hide=PACKAGE,
     )
     service.attach(connection)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=connection.before_fork, after_in_child=connection.detach_in_fork)
     connection.start()
     main_thread.run(connection)
 
@@ -50,6 +50,18 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     faulthandler.enable(file=sys.stderr, all_threads=True)
+
+
+def allow_many_files() -> None:
+    """An array that ComfyUI keeps is a descriptor here; the usual limit of 1024 is meant for programs that ask."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def greet(sock: socket.socket) -> Configuration:

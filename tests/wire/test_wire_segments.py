@@ -184,7 +184,7 @@ def test_full_memory_is_an_error_with_a_remedy_and_not_a_bus_error(monkeypatch: 
 def test_forked_child_keeps_the_bytes_it_looks_at(pair: CodecPair) -> None:
     segments = open_segments()
     array = pair.send(picture(1.0))
-    pair.right.exchange.memory.before_fork()
+    pair.right.exchange.memory._before_fork()
     del array
     gc.collect()
     pair.settle()

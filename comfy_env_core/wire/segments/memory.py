@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from comfy_env_core.wire.errors import EncodeError
+from comfy_env_core.wire.forks import weak_callback
 from comfy_env_core.wire.segments.kept import KeptCopies
 from comfy_env_core.wire.segments.segment import Filling, Segment, Source
 from comfy_env_core.wire.segments.system import system
@@ -70,6 +71,10 @@ class SegmentMemory:
         self._used_bytes = self._free_bytes = self._idle_bytes = 0
         self._trimmer: threading.Thread | None = None
         self._closing = threading.Event()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=weak_callback(self._before_fork), after_in_child=weak_callback(self._detach_in_fork)
+            )
 
     # -- our own segments ----------------------------------------------------------------------------------
 
@@ -159,7 +164,7 @@ class SegmentMemory:
         self._closing.set()
         self.trim()
 
-    def before_fork(self) -> None:
+    def _before_fork(self) -> None:
         """A child is about to be forked that shares our arrays without telling their owners: their bytes must stay."""
         with self._lock:
             for mapping in self._active.values():
@@ -167,7 +172,7 @@ class SegmentMemory:
                 if source is not None:
                     source.spoil()
 
-    def detach_in_fork(self) -> None:
+    def _detach_in_fork(self) -> None:
         """In the child: our segments are the parent's business."""
         self._lock = threading.Lock()
         self._closing.set()
