@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from comfy_env_core.wire.attachments import Exchange
-from comfy_env_core.wire.messages import Encoded, MessageCodec
+from comfy_env_core.wire.encoding import Encoded
+from comfy_env_core.wire.messages import MessageCodec
 from comfy_env_core.wire.objects.allowed import AllowList
 from comfy_env_core.wire.objects.codecs import Codecs
 from comfy_env_core.wire.objects.handles import BorrowedObjects, LentObjects

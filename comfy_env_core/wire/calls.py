@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from comfy_env_core.wire.decoding import Payload
 from comfy_env_core.wire.errors import CallTimeout, WireError
 from comfy_env_core.wire.failures import rebuild_error
-from comfy_env_core.wire.messages import Payload
 
 if TYPE_CHECKING:
     from comfy_env_core.wire.connection import Connection
@@ -232,6 +232,14 @@ class IncomingCall:
     def wants_reply(self) -> bool:
         """False for notifications: `reply` and `fail` do nothing then."""
         return self.id != 0
+
+    def cancel(self) -> None:
+        """The caller gave up (called on the reading thread)."""
+        self.cancelled.set()
+        try:
+            self.on_cancel()
+        except Exception:  # foreign code on the reading thread, which must go on
+            log.exception("Cancelling the call %r of %s failed", self.method, self.connection.name)
 
     def args(self) -> list[Any]:
         """The arguments, decoded now. Once only. Raises DecodeError."""

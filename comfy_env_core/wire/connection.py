@@ -15,11 +15,12 @@ import msgpack  # type: ignore[import-untyped]
 
 from comfy_env_core.wire.attachments import Exchange
 from comfy_env_core.wire.calls import IncomingCall, PendingCall, answering
+from comfy_env_core.wire.encoding import Encoded
 from comfy_env_core.wire.errors import FrameError, PeerGone, WireError
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.forks import weak_callback
 from comfy_env_core.wire.frames import Channel, Frame
-from comfy_env_core.wire.messages import Encoded, Fingerprint, MessageCodec
+from comfy_env_core.wire.messages import Fingerprint, MessageCodec
 from comfy_env_core.wire.objects.codecs import Codecs
 from comfy_env_core.wire.objects.handles import BorrowedObjects, LentObjects, Released
 from comfy_env_core.wire.objects.operations import perform
@@ -310,8 +311,7 @@ class Connection:
         elif frame.kind == FrameKind.CANCEL:
             incoming = self._incoming.get(frame.call_id)
             if incoming is not None:
-                incoming.cancelled.set()
-                incoming.on_cancel()
+                incoming.cancel()
         elif frame.kind == FrameKind.RELEASE:
             self.lent.take_back(msgpack.unpackb(frame.body))
         else:
@@ -356,8 +356,7 @@ class Connection:
         for call in pending:
             call.fail(error)
         for incoming in list(self._incoming.values()):
-            incoming.cancelled.set()
-            incoming.on_cancel()
+            incoming.cancel()
         self.lent.clear()
 
     def _reason(self, gone: PeerGone) -> BaseException:

@@ -24,6 +24,12 @@ HEADER = struct.Struct("<IBBHQ")
 CALL_HEADER = struct.Struct("<QB")
 TABLE_SIZE = struct.Struct("<I")
 
+# Of the extension codes with a payload that is not msgpack alone, see messages.py.
+NUMBER = struct.Struct("<I")
+DEFINITION = struct.Struct("<IB")
+INSTANCE_HEAD = struct.Struct("<II")
+LIST, DICT = 0, 1
+
 # A frame holds what is not in a segment: ids, strings, small arrays. On transports without shared memory the arrays are
 # in the frame as well, so the limit has to leave room for a batch of images.
 MAX_FRAME_BYTES = 1 << 30

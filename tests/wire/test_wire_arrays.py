@@ -13,7 +13,7 @@ import pytest
 from wirepair import CodecPair, deliver, round_trip
 
 from comfy_env_core.wire import DecodeError
-from comfy_env_core.wire.messages import Encoded
+from comfy_env_core.wire.encoding import Encoded
 from comfy_env_core.wire.values import libraries
 from comfy_env_core.wire.values.arrays import build_part
 from comfy_env_core.wire.values.types import TypeCode

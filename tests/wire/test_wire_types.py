@@ -189,7 +189,9 @@ BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 )
 def test_value_arrives_equal_and_of_its_type(value: Any) -> None:
     back = travelled(value)
-    assert back == value and type(back) is type(value) and repr(back) == repr(value)
+    assert back == value and type(back) is type(value)
+    # The order in which a set shows its members is not its own.
+    assert repr(back) == repr(value) or type(value) in (set, frozenset)
 
 
 def test_container_keeps_what_equality_does_not_see() -> None:

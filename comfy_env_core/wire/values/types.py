@@ -81,6 +81,11 @@ class TypeCode(enum.IntEnum):
     STRING_IO = 60  # [str, newline, position, attributes]
 
 
+RAW_CODES = frozenset({TypeCode.BIG_INT, TypeCode.DEFINE, TypeCode.REFER, TypeCode.INSTANCE})
+PART_CODES = frozenset({TypeCode.ARRAY, TypeCode.TENSOR, TypeCode.BUFFER})
+# A memoryview in the payload of these is bulk bytes; anywhere else it is a value.
+BULK_CODES = frozenset({TypeCode.BYTEARRAY, TypeCode.MEMORYVIEW, TypeCode.IMAGE, TypeCode.BYTES_IO})
+
 Reduced = tuple[TypeCode, Any]
 
 
