@@ -229,13 +229,13 @@ class IncomingAttachments:
         self._buffers: dict[int, Any] = {}
         try:
             self._open(table, descriptors)
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError, LookupError, OSError) as error:
             raise DecodeError(
                 f"A message has a table of another shape than the protocol's: {error}"
             ) from error
         finally:
-            for descriptor in descriptors:
-                system.close(descriptor)
+            while descriptors:
+                system.close(descriptors.pop())
 
     def home(self, number: int) -> Any:
         """An object of ours that came home."""
@@ -282,12 +282,16 @@ class IncomingAttachments:
     def _receive_segment(self, key: int, entry: Sequence[Any], descriptors: list[int]) -> Borrowed:
         if not system.NAMED and not descriptors:
             raise DecodeError("A message refers to more segments than came with it")
+        identity = int(entry[1])
         handle = system.open_named(entry[2]) if system.NAMED else descriptors.pop(0)
-        segment = Segment(int(entry[1]), handle, system.size_of(handle))
         borrowed = self._exchange.borrowed
-        received = borrowed.borrow(key, lambda: ReceivedSegment(borrowed, key, segment))
-        if not isinstance(received, ReceivedSegment) or received.segment is not segment:
-            segment.close_handle()
+        received: Borrowed | None = None
+        try:
+            segment = Segment(identity, handle, system.size_of(handle))
+            received = borrowed.borrow(key, lambda: ReceivedSegment(borrowed, key, segment))
+        finally:
+            if not isinstance(received, ReceivedSegment) or received.segment.handle != handle:
+                system.close(handle)
         return received
 
     def _region(self, number: int) -> tuple[Any, int, int]:

@@ -33,8 +33,8 @@ class Payload:
             (table_bytes,) = TABLE_SIZE.unpack_from(body, start)
             table = _unpack_table(body, content, table_bytes)
         except (struct.error, ValueError, RecursionError, msgpack.UnpackException) as error:
-            for descriptor in descriptors:
-                system.close(descriptor)
+            while descriptors:
+                system.close(descriptors.pop())
             raise DecodeError(f"A message of {len(body)} bytes has no usable table: {error}") from error
         if table is not None or descriptors:
             self._attachments = IncomingAttachments(codec.exchange, table, descriptors)

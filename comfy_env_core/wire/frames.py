@@ -17,6 +17,7 @@ from comfy_env_core.wire.errors import FrameError
 from comfy_env_core.wire.protocol import HEADER, MAX_FRAME_BYTES, MAX_SEGMENTS, FrameKind
 
 BUFFER_BYTES = 64 * 1024
+LARGE_STEP_BYTES = 1 << 20
 # Room for the descriptors of one frame; the kernel never merges those of two sends into one receive.
 ANCILLARY_BYTES = 4 * 256 + 64
 # Descriptors of frames that are still on their way; a peer that keeps to the protocol sends them with their frames.
@@ -34,6 +35,11 @@ class Frame(NamedTuple):
     call_id: int
     body: bytes
     descriptors: list[int]
+
+    def close(self) -> None:
+        """Close the descriptors, if nobody took them."""
+        while self.descriptors:
+            os.close(self.descriptors.pop())
 
 
 class Channel:
@@ -159,16 +165,18 @@ class Channel:
             body = bytes(self._buffer[self._start : self._start + size])
             self._start += size
             return body
-        whole = bytearray(size)
-        view = memoryview(whole)
-        filled = self._end - self._start
-        view[:filled] = self._buffer[self._start : self._end]
+        whole = bytearray(self._buffer[self._start : self._end])
         self._start = self._end = 0
-        while filled < size:
-            received = self._receive_into(view[filled:])
-            if not received:
-                raise FrameError("The connection ended in the middle of a frame")
-            filled += received
+        while len(whole) < size:
+            # No more than as much again as has arrived: what a header announces may never come.
+            filled = len(whole)
+            whole.extend(bytes(min(size - filled, max(filled, LARGE_STEP_BYTES))))
+            with memoryview(whole) as view:
+                while filled < len(whole):
+                    received = self._receive_into(view[filled:])
+                    if not received:
+                        raise FrameError("The connection ended in the middle of a frame")
+                    filled += received
         return whole  # type: ignore[return-value]  # a bytearray serves every reader of it, uncopied
 
     def _receive_into(self, view: memoryview) -> int:
