@@ -289,6 +289,8 @@ class IncomingAttachments:
         try:
             segment = Segment(identity, handle, system.size_of(handle))
             received = borrowed.borrow(key, lambda: ReceivedSegment(borrowed, key, segment))
+            if isinstance(received, ReceivedSegment):
+                received.segment.reopen(segment)
         finally:
             if not isinstance(received, ReceivedSegment) or received.segment.handle != handle:
                 system.close(handle)

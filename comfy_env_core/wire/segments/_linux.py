@@ -9,7 +9,6 @@ from comfy_env_core.wire.segments import pages
 from comfy_env_core.wire.segments._posix import (
     PAGE_BYTES,
     close,
-    forget_writes,
     last_error,
     library,
     map_memory,
@@ -38,6 +37,7 @@ __all__ = [
 ]
 
 MFD_CLOEXEC = 0x0001
+MADV_DONTNEED = 4
 NAMED = False
 
 open_watch = pages.open_watch
@@ -69,6 +69,13 @@ def write(handle: int, offset: int, data: memoryview) -> None:
 def was_written(address: int, size_bytes: int) -> bool:
     """Whether a private mapping has pages of its own in this range."""
     return pages.has_own_pages(address, size_bytes)
+
+
+def forget_writes(address: int, size_bytes: int) -> bool:
+    """Drop the own pages of a private mapping, so that it shows the segment again."""
+    if library().madvise(address, size_bytes, MADV_DONTNEED):
+        raise last_error("Dropping written pages")
+    return True
 
 
 def _memfd() -> int:

@@ -12,7 +12,6 @@ import mmap
 import os
 
 PAGE_BYTES = mmap.PAGESIZE
-MADV_DONTNEED = 4
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -49,12 +48,6 @@ def map_memory(handle: int, size_bytes: int, private: bool) -> int:
 def unmap(address: int, size_bytes: int) -> None:
     """End a mapping."""
     library().munmap(address, size_bytes)
-
-
-def forget_writes(address: int, size_bytes: int) -> None:
-    """Drop the own pages of a private mapping; it shows the segment again."""
-    if library().madvise(address, size_bytes, MADV_DONTNEED):
-        raise last_error("Dropping written pages")
 
 
 def last_error(doing: str) -> OSError:

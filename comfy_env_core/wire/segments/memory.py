@@ -209,12 +209,9 @@ class SegmentMemory:
     def _take_back(self, mapping: Mapping, now: float) -> None:
         del self._active[mapping.address]
         del self._addresses[bisect.bisect_left(self._addresses, mapping.address)]
-        if mapping.segment_id in self._idle:
+        if mapping.segment_id in self._idle or not _shows_segment(mapping):
             system.unmap(mapping.address, mapping.size_bytes)
             return
-        # Pages its last user wrote would hide the segment's next bytes; the others show them.
-        if system.was_written(mapping.address, mapping.size_bytes):
-            system.forget_writes(mapping.address, mapping.size_bytes)
         mapping.idle_since = now
         self._idle[mapping.segment_id] = mapping
         self._idle_bytes += mapping.size_bytes
@@ -264,6 +261,12 @@ class SegmentMemory:
                 if not (self._free_bytes or self._idle_bytes or self.kept.size_bytes):
                     self._trimmer = None
                     return
+
+
+def _shows_segment(mapping: Mapping) -> bool:
+    """Whether the mapping shows what will be in the segment next. Pages its last user wrote would hide that."""
+    address, size_bytes = mapping.address, mapping.size_bytes
+    return not system.was_written(address, size_bytes) or system.forget_writes(address, size_bytes)
 
 
 def _size_class(size_bytes: int) -> int:

@@ -63,6 +63,11 @@ class Segment:
         if handle is not None:
             system.close(handle)
 
+    def reopen(self, again: Segment) -> None:
+        """Take over the handle with which this segment arrived once more, if it was closed here meanwhile."""
+        if self.handle is None and (again.id, again.size_bytes) == (self.id, self.size_bytes):
+            self.handle = again.handle
+
     def _open_handle(self) -> int:
         if self.handle is None:
             raise OSError(f"Segment {self.id:x} was closed here and cannot be mapped again")

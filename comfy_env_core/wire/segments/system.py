@@ -4,7 +4,8 @@
 - `map_memory(handle, size_bytes, private) -> address`: private is copy-on-write. Raises OSError.
 - `was_written(address, size_bytes) -> bool`: whether a private mapping has pages of its own; True where unknown.
 
-And what belongs to these three: `close`, `size_of`, `unmap`, `write`, `forget_writes`, `open_watch`. A handle is an
+And what belongs to these three: `close`, `size_of`, `unmap`, `write`, `open_watch`, and `forget_writes(address,
+size_bytes) -> bool`: whether the mapping shows the segment again (else it has to be made anew). A handle is an
 integer: a file descriptor, or on Windows a HANDLE. `NAMED` says that segments travel by name (`name_of`, `open_named`)
 and not beside the frame.
 """
