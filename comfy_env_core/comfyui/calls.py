@@ -33,8 +33,9 @@ class SiteCaller:
     def call(self, call: NodeCall) -> Any:
         pending = self._start(call)
         is_cancelled = False
-        while not pending.wait(INTERRUPT_POLL_S):
-            is_cancelled = _pass_on_interrupt(pending, is_cancelled)
+        with pending.attended():
+            while not pending.wait(INTERRUPT_POLL_S):
+                is_cancelled = _pass_on_interrupt(pending, is_cancelled)
         return self._answer(call, pending)
 
     async def call_async(self, call: NodeCall) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from comfy_env_core.wire import IncomingCall
+from comfy_env_core.wire import Crew, IncomingCall
 
 log = logging.getLogger("comfy-env.supervision")
 
@@ -18,7 +17,7 @@ class HostServices(Protocol):
 
     `progress` and `send_sync` are called on the thread that reads from the worker, in the order the node made
     them and before its result is delivered: they must be quick, must not call the worker and raise nothing.
-    `folder_paths` is called on a thread of its own per worker.
+    `folder_paths` is called on the thread that waits for the node, or on another one.
     """
 
     def progress(self, value: Any, total: Any, preview: Any, node_id: str | None) -> None:
@@ -38,40 +37,26 @@ class HostServices(Protocol):
 
 class ServiceDesk:
     """Takes a worker's calls. What a node asks for while ComfyUI waits for it is answered by the thread that waits:
-    ComfyUI's own, with its inference mode and context. The rest goes to a thread of the worker's own."""
+    ComfyUI's own, with its inference mode and context. The rest goes to threads of the worker's own."""
 
     def __init__(self, services: HostServices, name: str) -> None:
         self._services = services
         self._name = name
-        self._queue: queue.SimpleQueue[IncomingCall | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._crew = Crew(f"comfy-env serve {name}")
 
     def dispatch(self, call: IncomingCall) -> None:
         """Called on whichever thread reads."""
         if call.method in ("progress", "send_sync"):
             self.answer(call)
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._serve, name=f"comfy-env serve {self._name}", daemon=True
-            )
-            self._thread.start()
-        self._queue.put(call)
+        else:
+            self._crew.post(lambda: call.connection.perform(call))
 
     def close(self) -> None:
-        """No more calls: end the thread."""
-        self._queue.put(None)
-
-    def _serve(self) -> None:
-        while True:
-            call = self._queue.get()
-            if call is None:
-                return
-            self.answer(call)
-            del call  # do not hold its arguments while waiting for the next
+        """No more calls: end the threads."""
+        self._crew.close()
 
     def answer(self, call: IncomingCall) -> None:
-        """Answer on this thread."""
+        """Answer on this thread, for Connection.perform."""
         try:
             if call.connection.is_own(call):
                 call.reply(call.connection.answer(call))
@@ -85,7 +70,10 @@ class ServiceDesk:
             if function is None:
                 raise LookupError(f"ComfyUI's side has no service {call.method!r}")
             call.reply(function(*call.args()))
-        except Exception as error:  # the caller is told; this thread must go on
+        # SystemExit and the like too: the node waits for an answer, and this thread for the node.
+        except BaseException as error:
             if not call.wants_reply:
                 log.warning("%s of the worker of %s failed", call.method, self._name, exc_info=True)
             call.fail(error)
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # the user's, not the object's

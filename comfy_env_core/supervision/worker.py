@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -73,6 +74,11 @@ class WorkerCall:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the answer; whether it is here."""
         return self._pending.wait(timeout_s)
+
+    def attended(self) -> contextlib.AbstractContextManager[None]:
+        """For a thread that waits in a loop and looks at something else in between: it alone does what the node asks of
+        ComfyUI's objects."""
+        return self._pending.attended()
 
     def result(self, timeout_s: float | None = None) -> Any:
         """The value; raises the node's own exception rebuilt, or WorkerCrashed, WorkerStopped, WorkerTimedOut.
@@ -289,6 +295,8 @@ class Worker:
             try:
                 sock = self._greet(transport, child, timeout_s)
             except (OSError, ValueError, WireError) as error:
+                if isinstance(error, WireError):
+                    child.wait(EXIT_GRACE_S)  # it leaves by itself and says why in its log
                 stop(child, grace_s=0.5)
                 raise self._start_error(self._describe_start_failure(error, child, timeout_s)) from error
             except BaseException:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from comfy_env_core.wire.calls import IncomingCall, PendingCall
 from comfy_env_core.wire.connection import Connection
+from comfy_env_core.wire.crew import Crew
 from comfy_env_core.wire.errors import (
     CallTimeout,
     DeadHandle,
@@ -31,6 +32,7 @@ __all__ = [
     "Channel",
     "Codecs",
     "Connection",
+    "Crew",
     "DeadHandle",
     "DecodeError",
     "EncodeError",

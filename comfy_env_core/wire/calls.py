@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.wire.decoding import Payload
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comfy-env.wire")
 
+#: How long a call made on behalf of one that nobody waits for is kept, in case the thread that made that one is about
+#: to wait, or looks at something else in between.
+PATIENCE_S = 0.1
+
 #: The call that the running code answers. Calls it makes are performed by the thread that waits for the answer.
 answering: contextvars.ContextVar[IncomingCall | None] = contextvars.ContextVar("answering", default=None)
 
@@ -26,8 +31,9 @@ answering: contextvars.ContextVar[IncomingCall | None] = contextvars.ContextVar(
 class PendingCall:
     """A call on its way. Any thread may wait for it; the answer is decoded by the first that asks for it.
 
-    While a thread waits, it performs the calls that the peer makes on behalf of this one. `on_done(call)` is called
-    once when the answer is here, on the thread that reads it, and must return at once.
+    While a thread waits, it performs the calls that the peer makes on behalf of this one. With `is_attended` one is
+    going to wait, and says by `leave` when it no longer does. `on_done(call)` is called once when the answer is here,
+    on the thread that reads it, and must return at once.
     """
 
     def __init__(
@@ -37,6 +43,8 @@ class PendingCall:
         method: str,
         timeout_s: float | None,
         on_done: Callable[[PendingCall], None] | None = None,
+        *,
+        is_attended: bool = False,
     ) -> None:
         self.id = call_id
         self.method = method
@@ -44,7 +52,7 @@ class PendingCall:
         self._connection = connection
         self._timeout_s = timeout_s
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._waiting = 0
+        self._waiting = 1 if is_attended else 0
         self._is_done = False
         self._lock = threading.Lock()
         self._payload: Payload | None = None
@@ -62,7 +70,7 @@ class PendingCall:
         if self._is_done:
             return True
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._waiting += 1
+        self._enter()
         try:
             while not self._is_done:
                 left_s = None if deadline is None else max(deadline - time.monotonic(), 0.0)
@@ -72,7 +80,7 @@ class PendingCall:
         except queue.Empty:
             return self._is_done
         finally:
-            self._leave()
+            self.leave()
         return True
 
     def result(self, timeout_s: float | None = None) -> Any:
@@ -100,6 +108,16 @@ class PendingCall:
                 self._decode(payload)
         return self._error
 
+    @contextlib.contextmanager
+    def attended(self) -> Iterator[None]:
+        """For a thread that waits in a loop and looks at something else in between: inside the block, a call made on
+        behalf of this one stays until the thread waits again, however long that takes."""
+        self._enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
     def cancel(self) -> None:
         """Ask the peer to give up. The call stays open until it answers."""
         if not self._is_done:
@@ -121,11 +139,17 @@ class PendingCall:
             self._connection.attend()
 
     def hand_over(self, call: IncomingCall) -> bool:
-        """Have the waiting thread perform a call made on behalf of this one; False if no thread waits."""
+        """Have the waiting thread perform a call made on behalf of this one; False if none is going to wait."""
         with self._lock:
+            if self.is_watched and not self._waiting:
+                return False
+            self._inbox.put(call)
             if self._waiting:
-                self._inbox.put(call)
-            return self._waiting > 0
+                return True
+        timer = threading.Timer(PATIENCE_S, self._dispatch_left)
+        timer.daemon = True
+        timer.start()
+        return True
 
     def complete(self, payload: Payload, *, failed: bool) -> None:
         """The answer arrived."""
@@ -159,15 +183,22 @@ class PendingCall:
             except Exception:  # foreign code on the reading thread, which must go on
                 log.exception("A callback of the call %r failed", self.method)
 
-    def _leave(self) -> None:
+    def _enter(self) -> None:
+        with self._lock:
+            self._waiting += 1
+
+    def leave(self) -> None:
         """A thread waits no longer. The next one learns of the answer, or what none performs goes the usual way."""
         with self._lock:
             self._waiting -= 1
-            if self._waiting:
+            if self._waiting and self._is_done:
                 self._inbox.put(None)
-                return
+        self._dispatch_left()
+
+    def _dispatch_left(self) -> None:
+        with self._lock:
             left = []
-            while not self._inbox.empty():
+            while not self._waiting and not self._inbox.empty():
                 left.append(self._inbox.get_nowait())
         for item in left:
             if type(item) is IncomingCall:
@@ -214,7 +245,8 @@ class IncomingCall:
     """A call of the peer. Whoever takes it answers once: `reply` or `fail`.
 
     `parent` is the id of our own call on whose behalf it is made, 0 if there is none. `cancelled` is set when the peer
-    no longer wants the answer; `on_cancel` is called then, on the reading thread.
+    no longer wants the answer; `on_cancel` is called then, on the reading thread. `outer` is the call, perhaps
+    of another peer, that the thread which performs this one was answering at the time.
     """
 
     def __init__(
@@ -224,6 +256,7 @@ class IncomingCall:
         self.method = method
         self.parent = parent
         self.connection = connection
+        self.outer: IncomingCall | None = None
         self.cancelled = Cancellation()
         self.on_cancel: Callable[[], None] = _nothing
         self._payload = payload

@@ -16,7 +16,7 @@ import msgpack  # type: ignore[import-untyped]
 from comfy_env_core.wire.attachments import Exchange
 from comfy_env_core.wire.calls import IncomingCall, PendingCall, answering
 from comfy_env_core.wire.encoding import Encoded
-from comfy_env_core.wire.errors import FrameError, PeerGone, WireError
+from comfy_env_core.wire.errors import DecodeError, FrameError, PeerGone, WireError
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.forks import weak_callback
 from comfy_env_core.wire.frames import Channel, Frame
@@ -78,6 +78,7 @@ class Connection:
         self.borrowed.use = self._use
         self.borrowed.fetch = self._fetch
         self.memory = SegmentMemory() if memory is None else memory
+        self._has_own_memory = memory is None
         self.codecs = Codecs() if codecs is None else codecs
         passes_segments = channel.passes_descriptors or system.NAMED
         exchange = Exchange(self.lent, self.borrowed, self.memory, passes_segments)
@@ -111,15 +112,17 @@ class Connection:
         *,
         timeout_s: float | None = None,
         on_done: Callable[[PendingCall], None] | None = None,
+        is_attended: bool = False,
     ) -> PendingCall:
-        """Send a call. With `timeout_s`, `PendingCall.result` waits so long and cancels it then.
+        """Send a call. With `timeout_s`, `PendingCall.result` waits so long and cancels it then. For `on_done` and
+        `is_attended` see PendingCall.
 
         Raises EncodeError, DeadHandle or ForeignHandle if the arguments cannot be sent. A dead peer is reported by the
         returned call, not here.
         """
         encoded = self._codec.encode(list(args))
         self._releases.flush()
-        call = PendingCall(self, next(self._ids), method, timeout_s, on_done)
+        call = PendingCall(self, next(self._ids), method, timeout_s, on_done, is_attended=is_attended)
         with self._lock:
             end = self._end
             if end is None:
@@ -128,9 +131,7 @@ class Connection:
             encoded.attachments.abandon()
             call.fail(end)
             return call
-        parent = answering.get()
-        parent_id = parent.id if parent is not None and parent.connection is self else 0
-        self._send(FrameKind.CALL, call.id, encoded, head=_call_header(method, parent_id))
+        self._send(FrameKind.CALL, call.id, encoded, head=_call_header(method, self._parent()))
         return call
 
     def notify(self, method: str, args: Sequence[Any] = ()) -> None:
@@ -182,10 +183,11 @@ class Connection:
         self._dispatcher(call)
 
     def perform(self, call: IncomingCall) -> None:
-        """Answer an incoming call on this thread."""
+        """Answer an incoming call on this thread; the calls this takes are made on its behalf."""
         if self._performer is None:
             self._dispatcher(call)
             return
+        call.outer = answering.get()
         token = answering.set(call)
         try:
             self._performer(call)
@@ -210,10 +212,29 @@ class Connection:
         raise LookupError(f"There is no method {call.method!r}")
 
     def _use(self, handle: Any, operation: str, *arguments: Any) -> Any:
-        return self.call(USE, [handle, operation, *arguments]).result()
+        return self._ask_owner(USE, [handle, operation, *arguments])
 
     def _fetch(self, handle: Any) -> Any:
-        return self.call(PACK, [handle]).result()
+        return self._ask_owner(PACK, [handle])
+
+    def _ask_owner(self, method: str, arguments: list[Any]) -> Any:
+        call = self.call(method, arguments, is_attended=True)
+        try:
+            return call.result()
+        except Exception as error:
+            if error is not self._end or isinstance(error, PeerGone):
+                raise
+            # What a supervisor says in its place is about calls; an object is dead.
+            raise PeerGone(f"{self.name} ended") from error
+        finally:
+            call.leave()
+
+    def _parent(self) -> int:
+        """The peer's call on whose behalf the running code calls: also when another peer was asked in between."""
+        call = answering.get()
+        while call is not None and call.connection is not self:
+            call = call.outer
+        return 0 if call is None else call.id
 
     def _peer_knows(self, fingerprint: Fingerprint) -> bool:
         if fingerprint in self._known:
@@ -287,6 +308,9 @@ class Connection:
             log.error("Hanging up: %s", reason)
         except OSError as error:
             reason = f"the connection to {self.name} broke: {error}"
+        except Exception as error:  # out of memory, say: nobody may wait for what nobody reads
+            reason = f"reading from {self.name} failed: {type(error).__name__}: {error}"
+            log.exception("Hanging up: %s", reason)
         self._finish(PeerGone(reason[0].upper() + reason[1:]))
         return False
 
@@ -302,6 +326,8 @@ class Connection:
                 raise
             else:
                 log.error("A message of %s cannot be used: %s", self.name, error)
+        finally:
+            frame.close()
 
     def _handle_by_kind(self, frame: Frame) -> None:
         if frame.kind in (FrameKind.CALL, FrameKind.NOTIFY):
@@ -358,6 +384,8 @@ class Connection:
         for incoming in list(self._incoming.values()):
             incoming.cancel()
         self.lent.clear()
+        if self._has_own_memory:
+            self.memory.close()
 
     def _reason(self, gone: PeerGone) -> BaseException:
         if self._lost is None:
@@ -375,7 +403,7 @@ def _call_header(method: str, parent: int) -> bytes:
 
 
 def _read_call_header(frame: Frame) -> tuple[str, int, int]:
-    """(method, parent, where the message begins). Raises FrameError, after closing what came with the frame."""
+    """(method, parent, where the message begins). Raises DecodeError."""
     try:
         parent, length = CALL_HEADER.unpack_from(frame.body)
         start = CALL_HEADER.size + length
@@ -384,6 +412,4 @@ def _read_call_header(frame: Frame) -> tuple[str, int, int]:
             return name.decode("ascii"), parent, start
     except (struct.error, UnicodeDecodeError):
         pass
-    for descriptor in frame.descriptors:
-        system.close(descriptor)
-    raise FrameError(f"A call without a readable name, in a frame of {len(frame.body)} bytes")
+    raise DecodeError(f"A call without a readable name, in a frame of {len(frame.body)} bytes")

@@ -6,7 +6,7 @@ import contextvars
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from comfy_env_core.wire.calls import IncomingCall, answering
+from comfy_env_core.wire.calls import IncomingCall
 from comfy_env_core.worker.bridges import Bridges
 from comfy_env_core.worker.classes import NodeClasses
 from comfy_env_core.worker.mainthread import MainThread
@@ -42,7 +42,6 @@ class NodeExecution:
 
     def _run(self, incoming: IncomingCall) -> None:
         call: RunningCall | None = None
-        answering.set(incoming)
         try:
             request = incoming.args()[0]
             call = RunningCall(incoming, request.get("context") or {})

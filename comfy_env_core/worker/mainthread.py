@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from comfy_env_core.wire.reading import nudge
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -27,10 +29,19 @@ class MainThread:
         self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_stopping = False
-        self.is_working = False
+        self._lock = threading.Lock()
+        self._left = 0  # pieces of work posted and not done
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself would let them be collected
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work that is posted now may have to wait for other work."""
+        return self._left > 0 or len(self._tasks) > 0
 
     def post(self, work: Work) -> None:
         """Have it run on the main thread, in order. It must not raise."""
+        with self._lock:
+            self._left += 1
         self._queue.put(work)
         loop = self._loop
         if loop is not None:
@@ -59,7 +70,10 @@ class MainThread:
             asyncio.set_event_loop(self._loop)
             # Work may have been posted between our last look at the queue and the line above.
             self._loop.call_soon(self._drain)
-        return self._loop.create_task(coroutine)
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def cancel_task(self, task: asyncio.Task[None]) -> None:
         """Cancel from any thread."""
@@ -77,30 +91,13 @@ class MainThread:
             self._loop.stop()
 
     def _do(self, work: Work) -> None:
-        self.is_working = True
+        if work is nudge:
+            return
         try:
             work()
         finally:
-            self.is_working = False
-
-
-class BesideThread:
-    """For work that must not wait for the main thread; started when there is some."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    def post(self, work: Work) -> None:
-        """Have it run, in order. It must not raise."""
-        self._queue.put(work)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="comfy-env objects", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self._queue.get()()
+            with self._lock:
+                self._left -= 1
 
 
 def _nothing() -> None:

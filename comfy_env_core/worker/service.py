@@ -8,21 +8,22 @@ from typing import Any
 
 from comfy_env_core.wire.calls import IncomingCall
 from comfy_env_core.wire.connection import Connection
+from comfy_env_core.wire.crew import Crew
 from comfy_env_core.worker.bridges import Bridges
 from comfy_env_core.worker.classes import NodeClasses
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.execution import NodeExecution
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.loading import SiteLoader
-from comfy_env_core.worker.mainthread import BesideThread, MainThread
+from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
 
 
 class Service:
     """Answers the host. All node code runs on the main thread; what the host does with an object that it was lent runs
-    there, too, unless a node is running: then on a thread beside it, as in ComfyUI, where objects are used from
-    anywhere.
+    there, too, unless a node is running: then on threads beside it, as in ComfyUI, where objects are used from
+    anywhere. What a thread waits for the host to do may lead back here: then that thread does it.
     """
 
     def __init__(self, configuration: Configuration, main_thread: MainThread) -> None:
@@ -33,7 +34,7 @@ class Service:
         self._loader = SiteLoader(configuration)
         self._classes = NodeClasses(self._loader)
         self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
-        self._beside = BesideThread()
+        self._crew = Crew("comfy-env objects")
         self._methods: dict[str, Callable[..., Any]] = {
             "describe": self.describe,
             "forget": self._execution.forget,
@@ -54,13 +55,13 @@ class Service:
             self._main_thread.is_stopping = True
             call.reply(None)
             self._main_thread.stop()
-        elif call.connection.is_own(call) and self._main_thread.is_working:
-            self._beside.post(lambda: self.perform(call))
+        elif call.connection.is_own(call) and self._main_thread.is_busy:
+            self._crew.post(lambda: call.connection.perform(call))
         else:
-            self._main_thread.post(lambda: self.perform(call))
+            self._main_thread.post(lambda: call.connection.perform(call))
 
     def perform(self, call: IncomingCall) -> None:
-        """Answer on this thread: posted there, or because it waits for the host on behalf of which this is asked."""
+        """Answer on this thread, for Connection.perform."""
         if call.method == "run":
             self._execution.run(call)
         else:
