@@ -75,6 +75,8 @@ class OutgoingAttachments:
 
     def add_part(self, part: Part) -> int:
         """The number of an array or buffer; its bytes are read by `finish`."""
+        if part.stage is not None:
+            part.stage()
         self._parts.append(part)
         return len(self._parts) - 1
 

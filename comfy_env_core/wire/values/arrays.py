@@ -152,6 +152,8 @@ def _as_array(
     if kind.hasobject or "quantised" in extra:
         raise DecodeError(f"An array of dtype {dtype!r} cannot be built without the library it is of")
     if buffer is None:
+        if 0 not in shape:
+            raise DecodeError(f"An array of shape {shape} arrived without its bytes")
         return numpy.empty(shape, kind)
     steps = None if strides is None else [stride * kind.itemsize for stride in strides]
     region = memoryview(buffer).cast("B")[offset : offset + size_bytes]

@@ -19,7 +19,8 @@ class Part:
 
     `dense_bytes` is what the elements alone take, and `compact(address)` writes them there in C order. Without an
     `address` the bytes are in `view`. `owner` is the same object when the same array is sent again, and None if its
-    memory cannot be watched for writes; `keepalive` holds the memory. The other fields describe the array as arrays.py
+    memory cannot be watched for writes; `keepalive` holds the memory. If there is a `stage`, the bytes are on a device
+    until it was called. The other fields describe the array as arrays.py
     has it: `strides` count elements (None: C order), `first_byte` is where the first element begins.
     """
 
@@ -35,6 +36,7 @@ class Part:
         "owner",
         "shape",
         "size_bytes",
+        "stage",
         "strides",
         "view",
     )
@@ -52,6 +54,7 @@ class Part:
         self.address = 0
         self.view: memoryview | None = None
         self.compact: Callable[[int], Any] | None = None
+        self.stage: Callable[[], None] | None = None
         self.owner: Any = None
         self.keepalive: Any = None
         self.extra: dict[str, Any] | None = None
@@ -115,7 +118,8 @@ def join_runs(parts: Iterable[Part]) -> list[Run]:
             groups[-1].append(part)
         else:
             groups.append([part])
-        end = max(end, part.address + part.size_bytes)
+        if part.view is None:  # a view has no address
+            end = max(end, part.address + part.size_bytes)
     return [Run(group) for group in groups]
 
 
