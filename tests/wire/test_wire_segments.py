@@ -37,7 +37,7 @@ def address(array: Any) -> int:
 
 
 def segments_of(encoded: Any) -> int:
-    return len(encoded.attachments.descriptors)
+    return len(encoded.descriptors)
 
 
 def open_segments() -> int:
@@ -65,6 +65,21 @@ def test_pages_the_last_user_wrote_do_not_hide_the_next_bytes(pair: CodecPair) -
     second = pair.send(picture(2.0))
     assert address(second) == where, "the mapping is not kept, so this test tests nothing"
     assert second.min() == second.max() == 2.0
+
+
+@pytest.mark.parametrize("writes", ["never", "always", "now and then"])
+def test_mapping_shows_each_filling_however_often_it_was_written(pair: CodecPair, writes: str) -> None:
+    for turn in range(12):
+        array = pair.send(picture(float(turn)))
+        assert array.min() == array.max() == turn
+        if writes == "always" or (writes == "now and then" and turn % 3 == 2):
+            array[turn * 1000] = -1.0
+            array[-1 - turn] = -1.0
+        part = pair.right.encode(array[turn * 1000 : turn * 1000 + 50_000])
+        assert deliver(part, pair.left)[0] == array[turn * 1000]
+        del array, part
+        gc.collect()
+        pair.settle()
 
 
 def test_a_single_written_page_is_found_among_many(pair: CodecPair) -> None:

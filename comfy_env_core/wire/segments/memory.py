@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from comfy_env_core.wire.errors import EncodeError
 from comfy_env_core.wire.forks import weak_callback
 from comfy_env_core.wire.segments.kept import KeptCopies
+from comfy_env_core.wire.segments.mapping import Mapping
 from comfy_env_core.wire.segments.segment import Filling, Segment, Source
 from comfy_env_core.wire.segments.system import system
 
@@ -36,19 +37,6 @@ class MemoryStatistics(NamedTuple):
     mapped_bytes: int
 
 
-class Mapping:
-    """A private mapping of a whole segment, with arrays in it or idle."""
-
-    __slots__ = ("address", "idle_since", "segment_id", "size_bytes", "source")
-
-    def __init__(self, source: Source, address: int) -> None:
-        self.segment_id = source.segment.id
-        self.size_bytes = source.segment.size_bytes
-        self.address = address
-        self.source: weakref.ref[Source] = weakref.ref(source)
-        self.idle_since = 0.0
-
-
 class SegmentMemory:
     """One for a process and all its connections. Thread-safe.
 
@@ -59,7 +47,8 @@ class SegmentMemory:
 
     def __init__(self, limit_bytes: int | None = None, idle_s: float = IDLE_S) -> None:
         self.limit_bytes = _usual_limit_bytes() if limit_bytes is None else limit_bytes
-        self.kept = KeptCopies(self.limit_bytes // 2, system.open_watch())
+        self._watch = system.open_watch()
+        self.kept = KeptCopies(self.limit_bytes // 2, self._watch)
         self._idle_s = idle_s
         self._lock = threading.Lock()
         self._freed: deque[tuple[Segment, bool]] = deque()  # (our segment, whether it is spoiled)
@@ -118,7 +107,7 @@ class SegmentMemory:
             if mapping is not None:
                 self._idle_bytes -= mapping.size_bytes
         if mapping is None:
-            mapping = Mapping(source, segment.map_privately())
+            mapping = Mapping(source, self._watch)
         mapping.source = weakref.ref(source)
         buffer = (ctypes.c_ubyte * mapping.size_bytes).from_address(mapping.address)
         with self._lock:
@@ -138,7 +127,7 @@ class SegmentMemory:
         if mapping is None or address + size_bytes > mapping.address + mapping.size_bytes:
             return None
         source = mapping.source()
-        if source is None or system.was_written(address, size_bytes):
+        if source is None or mapping.was_written(address, size_bytes):
             return None
         return source, address - mapping.address
 
@@ -176,6 +165,7 @@ class SegmentMemory:
         """In the child: our segments are the parent's business."""
         self._lock = threading.Lock()
         self._closing.set()
+        self._watch = None
         self.kept.detach_in_fork()
         self._freed.clear()
         self._returned.clear()
@@ -209,8 +199,8 @@ class SegmentMemory:
     def _take_back(self, mapping: Mapping, now: float) -> None:
         del self._active[mapping.address]
         del self._addresses[bisect.bisect_left(self._addresses, mapping.address)]
-        if mapping.segment_id in self._idle or not _shows_segment(mapping):
-            system.unmap(mapping.address, mapping.size_bytes)
+        if mapping.segment_id in self._idle or not mapping.show_segment():
+            mapping.unmap()
             return
         mapping.idle_since = now
         self._idle[mapping.segment_id] = mapping
@@ -246,7 +236,7 @@ class SegmentMemory:
     def _unmap(self, mapping: Mapping) -> None:
         del self._idle[mapping.segment_id]
         self._idle_bytes -= mapping.size_bytes
-        system.unmap(mapping.address, mapping.size_bytes)
+        mapping.unmap()
 
     # -- trimming ------------------------------------------------------------------------------------------
 
@@ -261,12 +251,6 @@ class SegmentMemory:
                 if not (self._free_bytes or self._idle_bytes or self.kept.size_bytes):
                     self._trimmer = None
                     return
-
-
-def _shows_segment(mapping: Mapping) -> bool:
-    """Whether the mapping shows what will be in the segment next. Pages its last user wrote would hide that."""
-    address, size_bytes = mapping.address, mapping.size_bytes
-    return not system.was_written(address, size_bytes) or system.forget_writes(address, size_bytes)
 
 
 def _size_class(size_bytes: int) -> int:
