@@ -19,6 +19,7 @@ from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Scan, Site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.sites.codec_files import find_codec_files
 from comfy_env_core.sites.failure import SiteFailure, SiteNotReady, failure_of
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
@@ -88,6 +89,7 @@ class Manager:
         self._workers_allowed = threading.Event()
         self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
+        self._codec_files = find_codec_files(scan)
         self._made_builder: Builder | None = None
         self._made_pool: WorkerPool | None = None
 
@@ -326,6 +328,10 @@ class Manager:
             host_facts=self._parts.host_facts,
             pycache_dir=self._parts.store.cache_dir / "pycache" / workspace.id,
             log_path=self._worker_log(runtime),
+            codec_file=self._codec_files.get(site.pack.name),
+            other_codec_files=tuple(
+                path for name, path in self._codec_files.items() if name != site.pack.name
+            ),
         )
 
     def _why_not_ready(self, runtime: SiteRuntime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from comfy_env_core.wire.attachments import Exchange
@@ -14,11 +15,13 @@ from comfy_env_core.wire.objects.handles import BorrowedObjects, LentObjects
 from comfy_env_core.wire.segments import SegmentMemory
 from comfy_env_core.wire.values import classes
 
+Allowed = Callable[[], AllowList] | None
+
 
 class CodecPair:
     """`send` encodes on the left and decodes on the right. Each side has its own memory, as two processes have."""
 
-    def __init__(self, *, passes_segments: bool = True, allowed: AllowList | None = None) -> None:
+    def __init__(self, *, passes_segments: bool = True, allowed: Allowed = None) -> None:
         self.left = _codec("right", passes_segments, allowed)
         self.right = _codec("left", passes_segments, allowed)
 
@@ -43,7 +46,7 @@ class CodecPair:
 
 def deliver(encoded: Encoded, receiver: MessageCodec) -> Any:
     """The value of a message, as the receiver builds it."""
-    descriptors = [os.dup(number) for number in encoded.attachments.descriptors]
+    descriptors = [os.dup(number) for number in encoded.descriptors]
     return receiver.receive(encoded.body, 0, descriptors).decode()
 
 
@@ -56,7 +59,7 @@ def round_trip(value: Any, *, passes_segments: bool = True) -> Any:
         pair.close()
 
 
-def _codec(peer: str, passes_segments: bool, allowed: AllowList | None) -> MessageCodec:
+def _codec(peer: str, passes_segments: bool, allowed: Allowed) -> MessageCodec:
     exchange = Exchange(LentObjects(), BorrowedObjects(peer), SegmentMemory(), passes_segments)
     return MessageCodec(
         exchange, knows=lambda facts: classes.is_known(*facts), here="here", codecs=Codecs(), allowed=allowed

@@ -10,9 +10,11 @@ from .errors import ConfigError, ConfigWarning
 from .options import HostNeed, Options
 from .pixi_tables import PIXI_KEYS
 from .requirements import Requirement
-from .root_file import RootSpec, parse_root
+from .root_file import CODEC_FILE_NAME, CUSTOM, RootSpec, parse_root
 
 __all__ = [
+    "CODEC_FILE_NAME",
+    "CUSTOM",
     "PIXI_KEYS",
     "ConfigError",
     "ConfigWarning",

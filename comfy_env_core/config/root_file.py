@@ -14,6 +14,9 @@ from .generations import OLDER_ROOT_SECTIONS, refuse_older_forms
 from .values import kind, strings, table
 
 _OURS = frozenset(("apt", "brew", "node_reqs", "types"))
+#: How a socket type travels, under [types]: as any other object, or by the functions in the pack's own file.
+BUILTIN, CUSTOM = "builtin", "custom"
+CODEC_FILE_NAME = "serialization.py"
 # Sections that other tools install into ComfyUI's own Python; here that Python is never changed.
 _HOST_SECTIONS = frozenset(
     ("python", "cuda", "dependencies", "pypi-dependencies", "env_vars", "target", "options")
@@ -25,8 +28,9 @@ class RootSpec:
     """A `comfy-env-root.toml`, checked.
 
     `apt` and `brew` are names of system packages. `node_reqs` maps a pack's directory name to where it comes from: a
-    "owner/repository" text, or a table kept as it is. `types` maps socket types to how they travel. `passthrough` holds
-    every other key as TOML gave it; each that is not empty has a warning, because nothing acts on it.
+    "owner/repository" text, or a table kept as it is. `types` maps socket types to how they travel: BUILTIN, or CUSTOM,
+    by the functions in the pack's CODEC_FILE_NAME. `passthrough` holds every other key as TOML gave it; each that is
+    not empty has a warning, because nothing acts on it.
     """
 
     path: Path
@@ -34,7 +38,7 @@ class RootSpec:
     apt: tuple[str, ...]
     brew: tuple[str, ...]
     node_reqs: Mapping[str, Any]
-    types: Mapping[str, Any]
+    types: Mapping[str, str]
     passthrough: Mapping[str, Any]
     warnings: tuple[ConfigWarning, ...]
 
@@ -51,7 +55,7 @@ def parse_root(text: bytes, path: Path) -> RootSpec:
         apt=_system_packages(document, "apt"),
         brew=_system_packages(document, "brew"),
         node_reqs=_node_reqs(document, tables.get("node_reqs", {})),
-        types=dict(table(document, ("types",), tables.get("types", {}))),
+        types=_types(document, tables.get("types", {})),
         passthrough=passthrough,
         warnings=tuple(
             _without_effect(document, name) for name, value in passthrough.items() if not _is_empty(value)
@@ -80,6 +84,18 @@ def _node_reqs(document: Document, value: Any) -> Mapping[str, Any]:
         if not isinstance(source, dict) and not (isinstance(source, str) and source.strip()):
             problem = f"where the pack comes from should be a string, but is {kind(source)}, {source!r}"
             raise document.error(("node_reqs", name), problem, f'Write "{name}" = "owner/repository"')
+    return dict(section)
+
+
+def _types(document: Document, value: Any) -> Mapping[str, str]:
+    section = table(document, ("types",), value)
+    for name, way in section.items():
+        if way not in (BUILTIN, CUSTOM):
+            problem = f"how {name!r} travels is {kind(way)}, {way!r}"
+            remedy = (
+                f'Write "{BUILTIN}", or "{CUSTOM}" if {CODEC_FILE_NAME} in the pack\'s directory packs it'
+            )
+            raise document.error(("types", name), problem, remedy)
     return dict(section)
 
 

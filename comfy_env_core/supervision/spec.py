@@ -19,7 +19,8 @@ class WorkerSpec:
     `module_name` is ComfyUI's `sys.modules` name of the pack root; `comfyui` its source folder or None for a lean
     environment; `host_facts` plain data (see worker.configuration), told once at the start: specs that differ only in
     it are equal, so a new fact does not restart a worker. `pycache_dir` takes the bytecode of the pack's
-    files, so that nothing is written into the pack.
+    files, so that nothing is written into the pack. `codec_file` is the pack's serialization.py if it has types of its
+    own, `other_codec_files` those of other packs, by which it opens their objects.
     """
 
     site_id: str
@@ -34,6 +35,8 @@ class WorkerSpec:
     host_facts: Mapping[str, Any] = field(compare=False)
     pycache_dir: Path
     log_path: Path
+    codec_file: Path | None = None
+    other_codec_files: tuple[Path, ...] = field(default=(), compare=False)
 
     def greeting(self) -> dict[str, Any]:
         """What the worker needs to know, as JSON."""
@@ -45,6 +48,8 @@ class WorkerSpec:
             "comfyui": str(self.comfyui) if self.comfyui else None,
             "host_facts": dict(self.host_facts),
             "pycache_dir": str(self.pycache_dir),
+            "codec_file": str(self.codec_file) if self.codec_file else None,
+            "other_codec_files": [str(path) for path in self.other_codec_files],
         }
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:

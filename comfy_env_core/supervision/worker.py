@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.environments.states import WORKER_MOVES, WorkerState
 from comfy_env_core.processes import Child, spawn, stop
@@ -31,6 +31,9 @@ from comfy_env_core.wire import (
     receive_greeting,
     send_greeting,
 )
+
+if TYPE_CHECKING:
+    from comfy_env_core.wire.objects.allowed import AllowList
 
 BOOT = Path(__file__).resolve().parents[1] / "worker" / "boot.py"
 # How long a process that closed its connection may take to be gone, and its last output to arrive.
@@ -312,6 +315,7 @@ class Worker:
             performer=self._desk.answer,
             here="ComfyUI",
             memory=self._memory,
+            allowed=_allow_list,
             name=f"worker {self.spec.pack_name}",
             lost=self._lost,
         )
@@ -400,6 +404,13 @@ class Worker:
     def _move(self, target: WorkerState) -> None:
         with self._lock:
             self._state = WORKER_MOVES.move(self._state, target)
+
+
+def _allow_list() -> AllowList:
+    # Late: ComfyUI's process rarely opens what workers packed.
+    from comfy_env_core.wire.objects.allowed import host_allow_list  # noqa: PLC0415
+
+    return host_allow_list()
 
 
 def _ask_to_leave(connection: Connection) -> None:

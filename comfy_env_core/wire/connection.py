@@ -70,7 +70,7 @@ class Connection:
         hide: str = "",
         memory: SegmentMemory | None = None,
         codecs: Codecs | None = None,
-        allowed: AllowList | None = None,
+        allowed: Callable[[], AllowList] | None = None,
     ) -> None:
         self.name = name
         self.lent = LentObjects()

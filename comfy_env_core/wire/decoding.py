@@ -141,15 +141,18 @@ class Decoding:
         classes.fill_instance(instance, self._unpack(memoryview(content)[end:]))
         return instance
 
-    def _open(self, parcel: Parcel | None, origin: str, number: int, reason: str) -> Any:
+    def _open(self, packed: bytes, origin: str, number: int, reason: str) -> Any:
         """An object of a third process: the real thing if it can be made here, else what explains why not."""
         # Late: few environments ever see an object of another one.
         from comfy_env_core.wire.objects.parcels import open_parcel  # noqa: PLC0415
 
-        if parcel is not None:
+        if packed:
+            depth = self._depth
             try:
-                return open_parcel(parcel, self._codec.codecs, self._codec.allowed)
-            except ParcelError as error:
+                parcel = self._unpack(packed)
+                return open_parcel(parcel, self._codec.codecs, self._codec.allow_list())
+            except (ParcelError, DecodeError) as error:  # DecodeError: no library here for what is inside
+                self._depth = depth
                 reason = getattr(error, "missing", str(error))
         return ForeignObject.instead_of(
             self._table.lent(number), origin=origin, here=self._codec.here, reason=reason

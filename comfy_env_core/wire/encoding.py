@@ -11,6 +11,7 @@ from comfy_env_core.wire.errors import EncodeError, WireError
 from comfy_env_core.wire.objects.handles import Borrowed
 from comfy_env_core.wire.objects.live import Handle
 from comfy_env_core.wire.objects.parcel import Parcel
+from comfy_env_core.wire.objects.parcel_errors import CodecFileError
 from comfy_env_core.wire.objects.specials import specials_of, type_name_of
 from comfy_env_core.wire.protocol import (
     DEFINITION,
@@ -166,10 +167,13 @@ class Encoding:
         kind = type(handle)
         if not issubclass(kind, Handle):
             raise EncodeError(f"A {kind.__name__} cannot be passed on")
-        reason, parcel = "", None
+        reason, parcel = "", b""
         try:
-            parcel = self._keep(handle._borrowed.fetch(handle))
+            parcel = self._pack(self._keep(handle._borrowed.fetch(handle)))
+        except CodecFileError:
+            raise
         except WireError as error:
+            self._codec.exchange.borrowed.owns(handle)  # says so if its process ended meanwhile
             reason = str(error)
         number = self._attachments.add_object(handle, kind.__comfy_env_type__, specials_of(kind))
         return self._extension(TypeCode.FOREIGN, [parcel, handle._borrowed.owner, number, reason])

@@ -28,7 +28,7 @@ Fingerprint = tuple[str, str, tuple[str, ...]]
 class MessageCodec:
     """Encodes for one peer, and decodes what it sent.
 
-    `knows(fingerprint)` asks the peer whether it has a class. `here` names this side in messages. `allowed` limits what
+    `knows(fingerprint)` asks the peer whether it has a class. `here` names this side in messages. `allowed` tells what
     pickles of other processes may build here (None: anything that can be imported).
     """
 
@@ -39,13 +39,13 @@ class MessageCodec:
         knows: Callable[[Fingerprint], bool],
         here: str,
         codecs: Codecs,
-        allowed: AllowList | None,
+        allowed: Callable[[], AllowList] | None,
     ) -> None:
         self.exchange = exchange
         self.knows = knows
         self.here = here
         self.codecs = codecs
-        self.allowed = allowed
+        self._allowed = allowed
         self._fingerprints: weakref.WeakKeyDictionary[type, Fingerprint | None] = weakref.WeakKeyDictionary()
 
     def fingerprint(self, kind: type) -> Fingerprint | None:
@@ -55,6 +55,10 @@ class MessageCodec:
         except KeyError:
             found = self._fingerprints[kind] = classes.fingerprint(kind)
             return found
+
+    def allow_list(self) -> AllowList | None:
+        """What pickles of other processes may build here."""
+        return None if self._allowed is None else self._allowed()
 
     def encode(self, value: Any) -> Encoded:
         """Raises EncodeError, DeadHandle or ForeignHandle; nothing is lent and no memory held then."""

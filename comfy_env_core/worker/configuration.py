@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from comfy_env_core.wire.objects.codecs import Codecs
+
 
 class Configuration(NamedTuple):
     """The site this worker serves. (A named tuple: dataclasses would import inspect at every start.)
@@ -13,6 +15,7 @@ class Configuration(NamedTuple):
     `module_name` is what ComfyUI calls the pack root in `sys.modules`. `comfyui` is ComfyUI's source folder, or
     None in a lean environment. `host_facts` is JSON: `cli_args` (name -> value of comfy.cli_args.args) and
     `folder_paths` (name -> value of its constants), both optional. `pycache_dir` takes the bytecode of the pack.
+    `codec_file` packs and unpacks the pack's own types, None if it has none; `other_codec_files` those of other packs.
     """
 
     pack_name: str
@@ -22,6 +25,8 @@ class Configuration(NamedTuple):
     comfyui: Path | None
     host_facts: Mapping[str, Any]
     pycache_dir: Path
+    codec_file: Path | None
+    other_codec_files: tuple[Path, ...]
 
     @staticmethod
     def from_greeting(facts: Mapping[str, Any]) -> Configuration:
@@ -34,7 +39,14 @@ class Configuration(NamedTuple):
             comfyui=Path(facts["comfyui"]) if facts["comfyui"] else None,
             host_facts=facts["host_facts"],
             pycache_dir=Path(facts["pycache_dir"]),
+            codec_file=Path(facts["codec_file"]) if facts["codec_file"] else None,
+            other_codec_files=tuple(Path(path) for path in facts["other_codec_files"]),
         )
+
+    def codecs(self) -> Codecs:
+        """The pack's own, and the others' for what those do not open; none of the files is run before it is needed."""
+        own = [self.codec_file] if self.codec_file is not None else []
+        return Codecs(own, others=Codecs(self.other_codec_files))
 
     @property
     def site_parts(self) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
         here=f"worker {configuration.pack_name}",
         lost=_Lost(main_thread).leave,
         hide=PACKAGE,
+        codecs=configuration.codecs(),
     )
     service.attach(connection)
     connection.start()

@@ -37,3 +37,14 @@ def test_empty_sections_ask_for_nothing_and_warn_of_nothing(root: Reader) -> Non
 def test_node_packs_are_refused_with_their_new_name(root: Reader) -> None:
     with pytest.raises(ConfigError, match=r'Rename the section: \[node_reqs\] KJ = "kijai/KJ"'):
         root('[node_packs]\nKJ = "kijai/KJ"')
+
+
+@pytest.mark.parametrize("way", ['"pickle"', '"Custom"', "true", "{ codec = 1 }"])
+def test_type_that_travels_in_an_unknown_way_is_refused_with_its_key_and_both_ways(
+    root: Reader, way: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"""line 2, key 'types.TRIMESH'.*"builtin", or "custom" if serial"""
+    ) as caught:
+        root(f"[types]\nTRIMESH = {way}\n")
+    assert caught.value.key == "types.TRIMESH"

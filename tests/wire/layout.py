@@ -79,7 +79,7 @@ class Side:
         self._memory = SegmentMemory()
         exchange = Exchange(self.lent, self.borrowed, self._memory, passes_segments=True)
         self._codec = MessageCodec(
-            exchange, knows=lambda _: True, here="here", codecs=Codecs(), allowed=host_allow_list()
+            exchange, knows=lambda _: True, here="here", codecs=Codecs(), allowed=host_allow_list
         )
 
     def encode(self, name: str, value: Any, *, is_failure: bool = False) -> Message:

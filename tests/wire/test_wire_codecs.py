@@ -177,3 +177,36 @@ def test_side_that_cannot_unpack_does_not_displace_one_that_can(write: Callable[
     of_class, of_tag = codecs.for_class(Mesh), codecs.for_tag("geo.Mesh")
     assert of_class is not None and of_class.serialize(0, None) == "second"  # type: ignore[arg-type]
     assert of_tag is not None and of_tag.deserialize is not None
+
+
+def test_files_are_run_when_an_object_is_first_packed_and_once(write: Callable[..., Path]) -> None:
+    path = write("""
+        import sys
+        from comfy_env import register_serializer
+        sys.times_run = getattr(sys, "times_run", 0) + 1
+        register_serializer("Mesh", lambda mesh, recurse: 1, lambda content, recurse: 2, tag="m")
+    """)
+    codecs = Codecs([path])
+    assert not hasattr(sys, "times_run")
+    try:
+        assert codecs.for_class(int) is None
+        assert codecs.for_tag("m") is not None and codecs.for_tag("n") is None
+        assert sys.times_run == 1  # type: ignore[attr-defined]
+    finally:
+        del sys.times_run  # type: ignore[attr-defined]
+
+
+def test_files_of_other_packs_open_tags_and_pack_nothing(write: Callable[..., Path]) -> None:
+    source = """
+        from comfy_env import register_serializer
+        register_serializer("Mesh", lambda mesh, recurse: 1, lambda content, recurse: {0!r}, tag={0!r})
+    """
+
+    class Mesh: ...
+
+    paths = [write(textwrap.dedent(source).format(name), name) for name in ("one", "two")]
+    codecs = Codecs(others=Codecs(paths))
+    assert codecs.for_class(Mesh) is None
+    assert codecs.for_tag("one") is not None
+    assert len([name for name in sys.modules if name.startswith("_comfy_env_codecs_")]) == 1
+    assert codecs.for_tag("two") is not None

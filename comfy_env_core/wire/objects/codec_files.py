@@ -72,6 +72,11 @@ def _run(path: Path, stand_ins: Mapping[str, ModuleType]) -> None:
     try:
         # Not by an importer: it would write bytecode into the pack.
         code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except FileNotFoundError as error:
+        raise CodecFileError(
+            f"Codecs cannot be loaded from {path}: there is no such file. The comfy-env-root.toml beside it has a type "
+            'that is "custom" under [types]: add the file, or write "builtin" there.'
+        ) from error
     except OSError as error:
         raise CodecFileError(f"Codecs cannot be loaded from {path}: {error}") from error
     except (SyntaxError, ValueError) as error:

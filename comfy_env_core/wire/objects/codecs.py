@@ -16,9 +16,15 @@ Both sides run the file. A side that cannot unpack registers None in place of `u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from comfy_env_core.wire.objects.parcel_errors import CodecFileError
+
+log = logging.getLogger("comfy-env.wire")
 
 #: `serialize(object, recurse)` gives what travels, `deserialize(content, recurse)` the object; `recurse` takes a value
 #: inside of it, and gives what stands for it.
@@ -36,12 +42,21 @@ class Codec(NamedTuple):
 
 
 class Codecs:
-    """The codecs of one process. Of two for the same class name or tag the later one counts."""
+    """The codecs of one process. Of two for the same class name or tag the later one counts.
 
-    def __init__(self) -> None:
+    `sources` are serialization.py files that are run when an object is first packed or opened. `others`, those of other
+    packs, are asked for tags that these do not open.
+    """
+
+    def __init__(self, sources: Iterable[Path] = (), *, others: Codecs | None = None) -> None:
         self._by_class_name: dict[str, Codec] = {}
         self._by_tag: dict[str, Codec] = {}
         self._sources: set[Path] = set()
+        self._unread = list(sources)
+        self._failures: list[CodecFileError] = []
+        self._others = others
+        self._reading = threading.RLock()  # a file may use objects of other processes while it is run
+        self._is_reading = False
 
     def register(self, codec: Codec) -> None:
         """Have it used from now on. It does not replace one that can unpack, for its tag, if it cannot."""
@@ -51,17 +66,58 @@ class Codecs:
             self._by_tag[codec.tag] = codec
 
     def for_class(self, kind: type) -> Codec | None:
-        """The codec for the name (without module) of the class, or of its nearest base class that has one."""
+        """The codec for the name (without module) of the class, or of its nearest base class that has one.
+
+        Raises CodecFileError if there is none, and a file failed that might have had it.
+        """
+        self._read(lambda: False)
         for base in kind.__mro__[:-1]:
             codec = self._by_class_name.get(base.__name__)
             if codec is not None:
                 return codec
+        for failure in self._failures:
+            raise CodecFileError(str(failure)) from failure.__cause__
         return None
 
     def for_tag(self, tag: str) -> Codec | None:
         """The codec that unpacks a tag, or one that at least knows it, or None."""
-        return self._by_tag.get(tag)
+        self._read(lambda: self._opens(tag))
+        found = self._by_tag.get(tag)
+        if self._others is None or self._opens(tag):
+            return found
+        return self._others.for_tag(tag) or found
+
+    @property
+    def failures(self) -> list[CodecFileError]:
+        """Of the files that were run so far, those of `others` among them."""
+        return self._failures + (self._others.failures if self._others is not None else [])
 
     def is_loaded(self, path: Path) -> bool:
         """Whether the codecs of that file are here."""
         return path in self._sources
+
+    def _opens(self, tag: str) -> bool:
+        codec = self._by_tag.get(tag)
+        return codec is not None and codec.deserialize is not None
+
+    def _read(self, is_enough: Callable[[], bool]) -> None:
+        """Run files that were not yet, in order."""
+        if not self._unread:
+            return
+        # Late: most workers never pack an object.
+        from comfy_env_core.wire.objects.codec_files import load_codecs  # noqa: PLC0415
+
+        with self._reading:
+            if self._is_reading:
+                return
+            self._is_reading = True
+            try:
+                while self._unread and not is_enough():
+                    try:
+                        load_codecs(self._unread[0], self)
+                    except CodecFileError as error:
+                        log.error("%s", error)
+                        self._failures.append(error)
+                    del self._unread[0]
+            finally:
+                self._is_reading = False

@@ -28,7 +28,7 @@ def make_parcel(value: object, codecs: Codecs) -> Parcel:
     """The object, packed by the codec registered for its class or the nearest base class, else pickled.
 
     Shares memory with the object: send it before the object changes. Raises ParcelError, naming the attribute that
-    cannot be pickled, and its type.
+    cannot be pickled, and its type; CodecFileError if the pack's codecs could not be loaded.
     """
     type_name = type_name_of(type(value))
     codec = codecs.for_class(type(value))
@@ -71,7 +71,8 @@ def _open_by_codec(parcel: Parcel, codecs: Codecs, allowed: AllowList | None) ->
         raise MissingHere(
             parcel.type_name,
             f"no codec here unpacks {parcel.tag!r}"
-            + (f" ({codec.source} registers no function to deserialise)" if codec else ""),
+            + (f" ({codec.source} registers no function to deserialise)" if codec else "")
+            + "".join(f" ({failure})" for failure in codecs.failures),
         )
     try:
         return codec.deserialize(parcel.content, lambda nested: _open_nested(nested, codecs, allowed, 0))

@@ -67,7 +67,7 @@ class TypeCode(enum.IntEnum):
     DEFINE = 40  # raw, see messages.py: a list or dict that occurs again
     REFER = 41  # raw, see messages.py: a list, dict or instance that has occurred
     PARCEL = 42  # [type name, how, tag, content]: see parcels.py
-    FOREIGN = 43  # [parcel, origin, number of the lent object]: an object of a third process
+    FOREIGN = 43  # [packed parcel, origin, number of the lent object, why there is none]: see decoding.py
     DATETIME = 50  # see moments.py, as the next five
     DATE = 51
     TIME = 52
