@@ -27,6 +27,9 @@ class SiteState(enum.Enum):
 
 
 class WorkerState(enum.Enum):
+    # Changed twice in every call; enum's own hash is a function in Python. There is one object for each member.
+    __hash__ = object.__hash__
+
     STOPPED = "stopped"
     STARTING = "starting"
     IDLE = "idle"

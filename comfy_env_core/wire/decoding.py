@@ -12,7 +12,15 @@ from comfy_env_core.wire.errors import DecodeError, WireError
 from comfy_env_core.wire.objects.foreign import ForeignObject
 from comfy_env_core.wire.objects.parcel import Parcel
 from comfy_env_core.wire.objects.parcel_errors import ParcelError
-from comfy_env_core.wire.protocol import DEFINITION, INSTANCE_HEAD, LIST, MAX_DEPTH, NUMBER, TABLE_SIZE
+from comfy_env_core.wire.protocol import (
+    DEFINITION,
+    INSTANCE_HEAD,
+    LIST,
+    MAX_DEPTH,
+    NO_TABLE,
+    NUMBER,
+    TABLE_SIZE,
+)
 from comfy_env_core.wire.segments.system import system
 from comfy_env_core.wire.values import classes
 from comfy_env_core.wire.values.arrays import build_numpy, build_part
@@ -29,6 +37,9 @@ class Payload:
         self._codec = codec
         self._attachments: IncomingAttachments | None = None
         content = start + TABLE_SIZE.size
+        if not descriptors and body[start:content] == NO_TABLE:
+            self._content = memoryview(body)[content:]
+            return
         try:
             (table_bytes,) = TABLE_SIZE.unpack_from(body, start)
             table = _unpack_table(body, content, table_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
@@ -19,6 +20,7 @@ from comfy_env_core.wire.protocol import (
     INSTANCE_HEAD,
     LIST,
     MAX_DEPTH,
+    NO_TABLE,
     NUMBER,
     TABLE_SIZE,
 )
@@ -32,10 +34,31 @@ if TYPE_CHECKING:
 
 
 class Encoded(NamedTuple):
-    """A message body and what goes with it; keep `attachments` until it is sent."""
+    """A message body and what goes with it, if anything does; keep it until it is sent."""
 
     body: bytes
-    attachments: OutgoingAttachments
+    attachments: OutgoingAttachments | None = None
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """What goes beside the frame."""
+        return () if self.attachments is None else self.attachments.descriptors
+
+    def abandon(self) -> None:
+        """It is not sent."""
+        if self.attachments is not None:
+            self.attachments.abandon()
+
+
+def encode_plain(value: Any) -> bytes | None:
+    """The body of a value that msgpack can write by itself, as most small ones, in half the time; else None."""
+    if find_shared(value):
+        return None
+    try:
+        content = msgpack.packb(value, strict_types=True, use_bin_type=True, unicode_errors="surrogatepass")
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return NO_TABLE + bytes(content)
 
 
 class Encoding:

@@ -8,9 +8,10 @@ import select
 import socket
 import sys
 import threading
+import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from comfy_env_core.wire.errors import FrameError
@@ -26,6 +27,11 @@ MAX_UNCLAIMED = 2 * 256
 # longer than the rest of a receive.
 RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 TRUNCATED = int(getattr(socket, "MSG_CTRUNC", 0))
+
+
+# How long a wait may take that is spent looking; and of how many cores there must be more than one for that.
+BRISK_S = 0.0002
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Frame(NamedTuple):
@@ -57,9 +63,8 @@ class Channel:
         self._start = 0
         self._end = 0
         self._descriptors: deque[int] = deque()
-        self._poll = select.poll() if hasattr(select, "poll") else None  # select() knows 1024 files only
-        if self._poll is not None:
-            self._poll.register(sock, select.POLLIN)
+        self._poll = _poller(sock)
+        self._was_short = False
         self.passes_descriptors = sys.platform != "win32" and sock.family == socket.AF_UNIX
 
     def send(self, kind: FrameKind, call_id: int, body: bytes, descriptors: Sequence[int] = ()) -> None:
@@ -81,13 +86,29 @@ class Channel:
                 sent = self._socket.sendmsg([header, body]) if hasattr(self._socket, "sendmsg") else 0
             self._send_rest(header, body, sent)
 
-    def wait(self, timeout_s: float) -> bool:
-        """Whether `receive` has something to read within that time: a frame, or the end."""
+    def wait(self, timeout_s: float | None, *, is_urgent: bool) -> bool:
+        """Whether `receive` has something to read within that time (None: ever): a frame, or the end.
+
+        If a thread waits for it, and the last wait was short, the first moment of this one is spent looking instead of
+        sleeping: waking up a sleeping core takes longer than a small call.
+        """
         if self._end > self._start:
             return True
-        if self._poll is None:
-            return bool(select.select([self._socket], [], [], timeout_s)[0])
-        return bool(self._poll.poll(timeout_s * 1000))
+        if not is_urgent:
+            return self._poll(timeout_s)
+        began = time.perf_counter()
+        if self._was_short and self._look_until(began + BRISK_S):
+            return True
+        is_ready = self._poll(timeout_s)
+        self._was_short = CORES > 1 and time.perf_counter() - began < BRISK_S
+        return is_ready
+
+    def _look_until(self, deadline: float) -> bool:
+        while not self._poll(0.0):
+            if time.perf_counter() > deadline:
+                return False
+            _give_way()
+        return True
 
     def receive(self) -> Frame | None:
         """The next frame, or None when the peer closed the connection between two frames.
@@ -199,3 +220,19 @@ class Channel:
                 "Raise the limit (ulimit -n) of ComfyUI."
             )
         return received
+
+
+def _poller(sock: socket.socket) -> Callable[[float | None], bool]:
+    """A function that tells whether the socket has something to read within so many seconds (None: waits for ever)."""
+    if not hasattr(select, "poll"):
+        return lambda timeout_s: bool(select.select([sock], [], [], timeout_s)[0])
+    poll = select.poll()  # select() knows 1024 files only
+    poll.register(sock, select.POLLIN)
+    ask = poll.poll
+    return lambda timeout_s: bool(ask(None if timeout_s is None else timeout_s * 1000))
+
+
+def _give_way() -> None:
+    """Let another process have the core, if one wants it."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()

@@ -23,6 +23,7 @@ PROTOCOL_VERSION = 1
 HEADER = struct.Struct("<IBBHQ")
 CALL_HEADER = struct.Struct("<QB")
 TABLE_SIZE = struct.Struct("<I")
+NO_TABLE = TABLE_SIZE.pack(0)
 
 # Of the extension codes with a payload that is not msgpack alone, see messages.py.
 NUMBER = struct.Struct("<I")

@@ -26,12 +26,13 @@ def nudge() -> None:
 class Reading:
     """Shares the reader's place among the threads that use a connection.
 
-    `read(timeout_s)` reads and handles one frame: True; None if nothing came in time; False when nothing will come any
-    more. `is_expected()` says whether something is expected at once that no thread waits for.
+    `read(timeout_s, is_urgent)` reads and handles one frame: True; None if nothing came in time; False when nothing
+    will come any more. Urgent is what a thread waits for. `is_expected()` says whether something is expected at once
+    that no thread waits for.
     """
 
     def __init__(
-        self, name: str, read: Callable[[float | None], bool | None], is_expected: Callable[[], bool]
+        self, name: str, read: Callable[[float | None, bool], bool | None], is_expected: Callable[[], bool]
     ) -> None:
         self._read = read
         self._is_expected = is_expected
@@ -101,7 +102,7 @@ class Reading:
         self._reader = threading.get_ident()
         while True:
             left_s = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-            outcome = self._read(left_s)
+            outcome = self._read(left_s, True)
             if outcome is False:
                 self._end()
                 return inbox.get(timeout=left_s)
@@ -149,7 +150,7 @@ class Reading:
         self._was_in_the_way = False
         self._reader = threading.get_ident()
         while not self._was_in_the_way:
-            if self._read(None) is False:
+            if self._read(None, False) is False:
                 self._end()
                 return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 
@@ -14,7 +15,6 @@ from comfy_env_core.wire.segments._posix import (
     map_memory,
     name_of,
     open_named,
-    size_of,
     unmap,
 )
 
@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 MFD_CLOEXEC = 0x0001
+MFD_ALLOW_SEALING = 0x0002
+F_ADD_SEALS, F_GET_SEALS = 1033, 1034  # not in the fcntl module of every build
+F_SEAL_SHRINK = 0x0002
 MADV_DONTNEED = 4
 NAMED = False
 
@@ -48,10 +51,19 @@ def create(size_bytes: int) -> int:
     descriptor = _memfd()
     try:
         os.ftruncate(descriptor, size_bytes)
+        fcntl.fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def size_of(handle: int) -> int:
+    """The segment's size in bytes. Raises OSError for memory that could be taken away under a mapping of it: reading
+    there would be a bus error."""
+    if not fcntl.fcntl(handle, F_GET_SEALS) & F_SEAL_SHRINK:
+        raise OSError("Shared memory arrived that its sender can still make smaller")
+    return os.fstat(handle).st_size
 
 
 def write(handle: int, offset: int, data: memoryview) -> None:
@@ -80,7 +92,7 @@ def forget_writes(address: int, size_bytes: int) -> bool:
 
 def _memfd() -> int:
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("comfy-env", MFD_CLOEXEC)
+        return os.memfd_create("comfy-env", MFD_CLOEXEC | MFD_ALLOW_SEALING)
     # conda's and uv's interpreters are built on a glibc older than the function but run on a newer one.
     descriptor = int(library().memfd_create(b"comfy-env", MFD_CLOEXEC))
     if descriptor < 0:

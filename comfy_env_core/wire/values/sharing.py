@@ -23,7 +23,9 @@ def find_shared(value: Any) -> set[int]:
     seen: set[int] = set()
     shared: set[int] = set()
     keepalive = []
-    pending = [value]  # grows while it is walked: nothing in it may be freed, or another object could get its id
+    pending = [
+        value
+    ]  # grows while it is walked: nothing in it may be freed, or another object could get its id
     for item in pending:
         kind = type(item)
         identity = id(item)
