@@ -202,8 +202,8 @@ class Connection:
         """The answer to an own call. Raises what the object raises."""
         arguments = call.args()
         if call.method == USE:
-            target, operation, *rest = arguments
-            return perform(target, operation, rest)
+            key, operation, *rest = arguments
+            return perform(self.lent.look_up(key), operation, rest)
         if call.method == PACK:
             # Late: few objects ever go to another environment.
             from comfy_env_core.wire.objects.parcels import make_parcel  # noqa: PLC0415
@@ -212,7 +212,8 @@ class Connection:
         raise LookupError(f"There is no method {call.method!r}")
 
     def _use(self, handle: Any, operation: str, *arguments: Any) -> Any:
-        return self._ask_owner(USE, [handle, operation, *arguments])
+        # By its key: the message is a plain one then, which costs less. Whoever asks holds the handle meanwhile.
+        return self._ask_owner(USE, [handle._key, operation, *arguments])
 
     def _fetch(self, handle: Any) -> Any:
         return self._ask_owner(PACK, [handle])
