@@ -28,6 +28,7 @@ from comfy_env_core.wire.protocol import (
 )
 from comfy_env_core.wire.segments import Filling, ReceivedSegment, Segment, SegmentMemory, Source
 from comfy_env_core.wire.segments.system import system
+from comfy_env_core.wire.values.cuda import CudaSharing
 from comfy_env_core.wire.values.regions import Part, Run, join_runs
 
 #: Of the special methods of a lent object's class, one bit each.
@@ -35,12 +36,14 @@ MAX_MASK_BYTES = 64
 
 
 class Exchange(NamedTuple):
-    """What both directions of one conversation share. `passes_segments`: else all bytes are inline."""
+    """What both directions of one conversation share. `passes_segments`: else all bytes are inline. Without `cuda` GPU
+    tensors go through the host."""
 
     lent: LentObjects
     borrowed: BorrowedObjects
     memory: SegmentMemory
     passes_segments: bool
+    cuda: CudaSharing | None = None
 
 
 class OutgoingAttachments:
@@ -75,7 +78,8 @@ class OutgoingAttachments:
 
     def add_part(self, part: Part) -> int:
         """The number of an array or buffer; its bytes are read by `finish`."""
-        if part.stage is not None:
+        cuda = self._exchange.cuda
+        if part.stage is not None and (cuda is None or not cuda.offer(part, self.add_object)):
             part.stage()
         self._parts.append(part)
         return len(self._parts) - 1
@@ -251,7 +255,9 @@ class IncomingAttachments:
         """The array of that number, made by `build(entry, buffer, offset, size)` the first time it is asked for."""
         if number not in self._built:
             entry = self._arrays[number]
-            self._built[number] = build(entry, *self._region(entry[4]))
+            cuda = self._exchange.cuda
+            tensor = None if cuda is None else cuda.take(entry)
+            self._built[number] = build(entry, *self._region(entry[4])) if tensor is None else tensor
         return self._built[number]
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from comfy_env_core.wire.reading import Reading
 from comfy_env_core.wire.segments import SegmentMemory
 from comfy_env_core.wire.segments.system import system
 from comfy_env_core.wire.values import classes
+from comfy_env_core.wire.values.cuda import CudaSharing
 
 if TYPE_CHECKING:
     from comfy_env_core.wire.objects.allowed import AllowList
@@ -81,7 +82,8 @@ class Connection:
         self._has_own_memory = memory is None
         self.codecs = Codecs() if codecs is None else codecs
         passes_segments = channel.passes_descriptors or system.NAMED
-        exchange = Exchange(self.lent, self.borrowed, self.memory, passes_segments)
+        cuda = CudaSharing.of_environment(name)
+        exchange = Exchange(self.lent, self.borrowed, self.memory, passes_segments, cuda)
         self._codec = MessageCodec(
             exchange, knows=self._peer_knows, here=here, codecs=self.codecs, allowed=allowed
         )
