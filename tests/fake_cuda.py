@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from comfy_env_core.wire.segments._posix import library
+
 INVALID_VALUE, INVALID_DEVICE, ALREADY_MAPPED, NOT_FOUND, NOT_SUPPORTED = 1, 101, 208, 500, 801
 NAMES = {1: b"CUDA_ERROR_INVALID_VALUE", 208: b"CUDA_ERROR_ALREADY_MAPPED", 801: b"CUDA_ERROR_NOT_SUPPORTED"}
 DEVICE = torch.device("cuda", 0)
@@ -114,13 +116,21 @@ class FakeDriverLibrary:
         return 0
 
     def _cuIpcCloseMemHandle(self, address: int) -> int:
-        # The mapping stays: what still looks at it is a fault of the test's to find, not a crash.
-        del self.opened[address]
+        size, _ = self.opened.pop(address)
+        # What still looks there shall find other bytes; a real device may give anything, or an error.
+        put_other_memory(address, size)
         return 0
 
     def _cuGetErrorName(self, result: int, reference: Any) -> int:
         reference._obj.value = NAMES.get(result, b"CUDA_ERROR_UNKNOWN")
         return 0
+
+
+def put_other_memory(address: int, size_bytes: int) -> None:
+    """Replace a mapping."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x10  # MAP_FIXED
+    assert library().mmap(address, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0) == address
+    ctypes.memset(address, 0xEE, size_bytes)
 
 
 class HostTensor(torch.Tensor):

@@ -137,6 +137,19 @@ def test_peer_that_writes_something_else_is_refused_at_once(
     assert "other bytes than expected" in caplog.text
 
 
+def test_peer_that_reads_something_else_is_refused_at_once(
+    connect: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair, ordinary = connect(), DeviceTensor.cpu
+
+    def cpu(tensor: Any) -> Any:
+        host = ordinary(tensor)
+        return host if FakeTorch.acting is pair.torches[0] else host.zero_()
+
+    monkeypatch.setattr(DeviceTensor, "cpu", cpu)
+    fail_canary(pair, caplog, 1)
+
+
 def test_peer_that_takes_no_part_is_sent_what_the_host_has(
     connect: Callable[..., Pair], caplog: pytest.LogCaptureFixture
 ) -> None:

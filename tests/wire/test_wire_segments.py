@@ -173,6 +173,14 @@ def test_pool_stays_below_its_limit_and_empties_when_idle() -> None:
     assert memory.statistics() == (0, 0, 0, 0) and open_segments() == segments
 
 
+def test_interpreter_without_memfd_create_makes_segments_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """conda's and uv's are built on a glibc older than the function."""
+    monkeypatch.delattr(os, "memfd_create")
+    segment = Segment.create(MEGABYTE)
+    assert segment.handle is not None and system.size_of(segment.handle) == MEGABYTE
+    segment.close()
+
+
 def test_machine_without_shared_memory_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(size_bytes: int) -> int:
         raise OSError(12, "Cannot allocate memory")

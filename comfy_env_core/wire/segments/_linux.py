@@ -94,7 +94,7 @@ def _memfd() -> int:
     if hasattr(os, "memfd_create"):
         return os.memfd_create("comfy-env", MFD_CLOEXEC | MFD_ALLOW_SEALING)
     # conda's and uv's interpreters are built on a glibc older than the function but run on a newer one.
-    descriptor = int(library().memfd_create(b"comfy-env", MFD_CLOEXEC))
+    descriptor = int(library().memfd_create(b"comfy-env", MFD_CLOEXEC | MFD_ALLOW_SEALING))
     if descriptor < 0:
         raise last_error("Creating shared memory")
     return descriptor
