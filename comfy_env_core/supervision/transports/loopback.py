@@ -1,7 +1,7 @@
 """Windows: TCP on the loopback interface, accepted once, with a one-time token passed on stdin.
 
 Any process of the machine may connect to the port, so the first line on the connection must be the token, which
-only our child was told. Descriptors cannot be passed: arrays travel in the frames.
+only our child was told. Descriptors cannot be passed; shared memory travels by its name (wire/segments/_windows.py).
 """
 
 from __future__ import annotations
