@@ -130,7 +130,7 @@ class Connection:
             if end is None:
                 self._pending[call.id] = call
         if end is not None:
-            encoded.attachments.abandon()
+            encoded.abandon()
             call.fail(end)
             return call
         self._send(FrameKind.CALL, call.id, encoded, head=_call_header(method, self._parent()))
@@ -270,7 +270,7 @@ class Connection:
     # -- sending -------------------------------------------------------------------------------------------
 
     def _send(self, kind: FrameKind, call_id: int, encoded: Encoded, *, head: bytes = b"") -> None:
-        self._send_plain(kind, call_id, head + encoded.body, encoded.attachments.descriptors)
+        self._send_plain(kind, call_id, head + encoded.body, encoded.descriptors)
 
     def _send_plain(
         self, kind: FrameKind, call_id: int, body: bytes, descriptors: Sequence[int] = ()
@@ -294,13 +294,13 @@ class Connection:
     def _is_watched(self) -> bool:
         return bool(self._pending) and any(call.is_watched for call in list(self._pending.values()))
 
-    def _read(self, timeout_s: float | None) -> bool | None:
+    def _read(self, timeout_s: float | None, is_urgent: bool) -> bool | None:
         """One frame, for Reading."""
         if self._end is not None:
             return False
         reason = f"{self.name} closed the connection"
         try:
-            if timeout_s is not None and not self._channel.wait(timeout_s):
+            if not self._channel.wait(timeout_s, is_urgent=is_urgent):
                 return None
             frame = self._channel.receive()
             if frame is not None:

@@ -85,7 +85,7 @@ class Side:
     def encode(self, name: str, value: Any, *, is_failure: bool = False) -> Message:
         """The message of a value."""
         encoded = self._codec.encode(value)
-        descriptors = tuple(os.dup(number) for number in encoded.attachments.descriptors)
+        descriptors = tuple(os.dup(number) for number in encoded.descriptors)
         return Message(name, encoded.body, descriptors, is_failure)
 
     def decode(self, body: bytes, descriptors: Sequence[int] = ()) -> Any:

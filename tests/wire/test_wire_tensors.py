@@ -282,7 +282,7 @@ def test_meta_tensors_arrive_without_bytes_and_with_strides() -> None:
     pair = CodecPair()
     tensor = torch.empty(1 << 20, 1 << 20, device="meta", dtype=torch.bfloat16).t()
     encoded = pair.left.encode([tensor, torch.empty(0, 3, device="meta")])
-    assert len(encoded.body) < 300 and not encoded.attachments.descriptors
+    assert len(encoded.body) < 300 and not encoded.descriptors
     back, empty = deliver(encoded, pair.right)
     assert back.device.type == empty.device.type == "meta" and back.dtype == torch.bfloat16
     assert (back.shape, back.stride()) == (tensor.shape, tensor.stride()) and empty.shape == (0, 3)
