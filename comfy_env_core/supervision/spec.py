@@ -61,6 +61,9 @@ class WorkerSpec:
             "PYTHONNOUSERSITE": "1",
         }
         environment = clean_environment(base, activation)
+        # OpenMP's idle threads spin for milliseconds after each operation of torch. In a process that shares the
+        # machine with ComfyUI and other workers they keep cores from those that have work.
+        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # What ComfyUI was told about the GPUs goes for its workers too; what the pack's file sets wins.
         environment.update(self.env_vars)
         return environment

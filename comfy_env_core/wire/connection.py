@@ -271,6 +271,7 @@ class Connection:
 
     def _send(self, kind: FrameKind, call_id: int, encoded: Encoded, *, head: bytes = b"") -> None:
         self._send_plain(kind, call_id, head + encoded.body, encoded.descriptors)
+        self.memory.settle()
 
     def _send_plain(
         self, kind: FrameKind, call_id: int, body: bytes, descriptors: Sequence[int] = ()

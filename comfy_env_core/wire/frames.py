@@ -30,7 +30,7 @@ TRUNCATED = int(getattr(socket, "MSG_CTRUNC", 0))
 
 
 # How long a wait may take that is spent looking; and of how many cores there must be more than one for that.
-BRISK_S = 0.0002
+BRISK_S = 0.001
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

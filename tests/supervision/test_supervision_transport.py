@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import sys
 import threading
@@ -104,3 +105,11 @@ def test_prefix_is_activated_and_foreign_settings_stay_out(
     # Neither our package's folder nor the one it lies in: their modules would shadow the environment's.
     repository = Path(__file__).resolve().parents[2]
     assert not {str(repository), str(repository / "comfy_env_core" / "worker")} & set(path)
+
+
+def test_idle_openmp_threads_of_a_worker_do_not_spin_unless_somebody_wants_them_to(tmp_path: Path) -> None:
+    spec = spec_for(node_pack(tmp_path, "def run(self):\n    return 1\n"))
+    assert spec.environment({})["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert spec.environment({"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
+    asked = dataclasses.replace(spec, env_vars={"OMP_WAIT_POLICY": "ACTIVE"})
+    assert asked.environment({})["OMP_WAIT_POLICY"] == "ACTIVE"

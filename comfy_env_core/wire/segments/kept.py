@@ -29,24 +29,23 @@ class WriteWatch(Protocol):
 
 
 class _Entry:
-    """One array that was sent: where its bytes are, and from the second time on our copy of them."""
+    """One array that was sent: where its bytes are, and from the second time on our copy of them.
 
-    __slots__ = ("address", "filling", "is_watched", "owner", "size_bytes", "used_at")
+    `inner` is (address, size) of the pages that are the array's alone; others are written for other reasons, too.
+    """
+
+    __slots__ = ("address", "filling", "inner", "is_watched", "owner", "size_bytes", "used_at")
 
     def __init__(self, owner: weakref.ref[Any], address: int, size_bytes: int) -> None:
         self.owner = owner
         self.address = address
         self.size_bytes = size_bytes
+        page = system.PAGE_BYTES
+        start = -(-address // page) * page
+        self.inner = (start, (address + size_bytes) // page * page - start)
         self.filling: Filling | None = None
         self.is_watched = False
         self.used_at = 0.0
-
-    @property
-    def inner(self) -> tuple[int, int]:
-        """(address, size) of the pages that are the array's alone; others are written for other reasons, too."""
-        page = system.PAGE_BYTES
-        start = -(-self.address // page) * page
-        return start, (self.address + self.size_bytes) // page * page - start
 
     def has_same_edges(self, filling: Filling) -> bool:
         """Whether what lies before and behind the inner pages is as it was."""

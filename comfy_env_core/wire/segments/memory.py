@@ -60,6 +60,7 @@ class SegmentMemory:
         self._used_bytes = self._free_bytes = self._idle_bytes = 0
         self._trimmer: threading.Thread | None = None
         self._closing = threading.Event()
+        self._is_forked = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=weak_callback(self._before_fork), after_in_child=weak_callback(self._detach_in_fork)
@@ -131,6 +132,12 @@ class SegmentMemory:
             return None
         return source, address - mapping.address
 
+    def settle(self) -> None:
+        """Sort in what became free. Quick if nothing did; best called while the peer is at work."""
+        if self._returned or self._freed:
+            with self._lock:
+                self._sort_in()
+
     # -- all of it -----------------------------------------------------------------------------------------
 
     def statistics(self) -> MemoryStatistics:
@@ -168,6 +175,8 @@ class SegmentMemory:
         self._watch = None
         self.kept.detach_in_fork()
         self._freed.clear()
+        # Arrays of the parent's stay where they are; their mappings are watched by the parent and never used again.
+        self._is_forked = True
         self._returned.clear()
         self._free = {}
         self._idle = {}
@@ -181,7 +190,7 @@ class SegmentMemory:
 
     def _sort_in(self) -> None:
         now = time.monotonic()
-        while self._returned:
+        while self._returned and not self._is_forked:
             self._take_back(self._returned.popleft(), now)
         while self._freed:
             segment, is_spoiled = self._freed.popleft()

@@ -9,6 +9,7 @@ include/uapi/linux/fs.h and userfaultfd.h.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -51,7 +52,7 @@ def has_own_pages(address: int, size_bytes: int) -> bool:
     """Whether a private file mapping was written in this range. True if the kernel does not say."""
     start, end = _page_range(address, size_bytes)
     try:
-        with _Pagemap() as pagemap:
+        with contextlib.closing(_Pagemap()) as pagemap:
             try:
                 return pagemap.any_page(start, end, wanted=PRESENT | SWAPPED, unwanted=FILE)
             except OSError:
@@ -72,10 +73,11 @@ def open_watch() -> WriteWatch | None:
     features = WRITE_PROTECT_FAULTS | UNPOPULATED_TOO | RESOLVED_BY_KERNEL
     try:
         fcntl.ioctl(descriptor, UFFDIO_API, bytearray(struct.pack("<QQQ", API_VERSION, features, 0)))
+        pagemap = _Pagemap()
     except OSError:
         os.close(descriptor)
         return None
-    return _PageTableWatch(descriptor)
+    return _PageTableWatch(descriptor, pagemap)
 
 
 class _PageTableWatch:
@@ -85,8 +87,10 @@ class _PageTableWatch:
     out.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, pagemap: _Pagemap) -> None:
+        # A forked child must use neither: they would speak of the parent.
         self._descriptor = descriptor
+        self._pagemap = pagemap
 
     def begin(self, address: int, size_bytes: int) -> bool:
         register = bytearray(struct.pack("<QQQQ", address, size_bytes, MODE_WRITE_PROTECT, 0))
@@ -104,8 +108,7 @@ class _PageTableWatch:
 
     def was_written(self, address: int, size_bytes: int) -> bool:
         try:
-            with _Pagemap() as pagemap:
-                return pagemap.any_page(address, address + size_bytes, wanted=WRITTEN, flags=CHECK_WATCHED)
+            return self._pagemap.any_page(address, address + size_bytes, wanted=WRITTEN, flags=CHECK_WATCHED)
         except OSError:
             return True
 
@@ -119,16 +122,18 @@ class _PageTableWatch:
 
     def __del__(self) -> None:
         os.close(self._descriptor)
+        self._pagemap.close()
 
 
 class _Pagemap:
-    """/proc/self/pagemap, opened for one question: after a fork an open one would speak of the parent."""
+    """/proc/self/pagemap: the page tables of the process that opened it."""
 
-    def __enter__(self) -> _Pagemap:
+    def __init__(self) -> None:
+        """Raises OSError where there is none, or it is not ours to read."""
         self._descriptor = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        return self
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Nothing more is asked."""
         os.close(self._descriptor)
 
     def any_page(self, start: int, end: int, *, wanted: int, unwanted: int = 0, flags: int = 0) -> bool:

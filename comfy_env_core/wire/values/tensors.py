@@ -188,7 +188,8 @@ def _quantise(torch: Any, tensor: Any, values: Sequence[Any]) -> Any:
 
 def _item_bytes(torch: Any, kind: Any) -> int:
     """The size of an element; dtypes do not tell it before torch 2.1."""
-    return int(torch.empty(0, dtype=_storable(torch, kind)).element_size())
+    size = getattr(kind, "itemsize", None)
+    return size if size is not None else int(torch.empty(0, dtype=_storable(torch, kind)).element_size())
 
 
 def _stored(tensor: Any) -> Any:
