@@ -7,6 +7,7 @@ a `Report` as JSON. The same seed and count try the same inputs, in the same ord
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from wire.mutation import Mutator, Seed, analyse
 
 import comfy_env_core.wire
 from comfy_env_core.wire import WireError
+from comfy_env_core.wire.values import libraries
 
 BATCH = 1000
 # Within one batch; a bomb of a few bytes takes hundreds of megabytes.
@@ -192,6 +194,9 @@ def touch(value: Any, depth: int) -> None:
 def main(layer: str, seed: str, inputs: int, record: Path) -> None:
     """Run one layer and print its report."""
     logging.disable(logging.CRITICAL)
+    for library in ("numpy", "torch", "PIL.Image"):  # what they take is not the message's doing
+        if libraries.is_installed(library.partition(".")[0]):
+            importlib.import_module(library)
     corpus = Corpus()
     if layer == "bodies":
         report = BodyFuzz(Guard(record, address_space_bytes=BODIES_ADDRESS_SPACE), corpus, seed).run(inputs)
