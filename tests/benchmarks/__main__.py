@@ -99,7 +99,6 @@ def run(extent: Extent) -> dict[str, Any]:
     add_samples(rounds, "cold_s", ours=footprint["torch"]["cold_s"], floor=footprint["torch"]["python_s"])
     say("small calls in turn with the bare socket pair")
     latency = measure_program("latency", ["--batches", str(extent.batches)])
-    add_samples(rounds, "small_us", **{name: one.pop("batch_us") for name, one in latency.items()})
     say(f"{extent.workers} workers at once")
     throughput = measure_program(
         "throughput", ["--workers", extent.workers, "--seconds", str(extent.seconds)]
