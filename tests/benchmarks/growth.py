@@ -23,8 +23,8 @@ from benchmarks.benchworker import BenchWorker
 from benchmarks.measuring import Figures, median_within_s, print_figures, timed_s
 
 SMALLEST, LARGEST, FACTOR = 1 << 10, 1 << 32, 4
-COPIES = 4
-"""How many tensors of a size there may be at once: ours, its fresh copy, the segment, the worker's."""
+COPIES = 3
+"""How many tensors of a size there may be at once: ours, the segment, and a fresh copy or the worker's."""
 ROOM_BYTES = 2 << 30
 MANY = 300
 SLOW_BYTES = 1 << 30
