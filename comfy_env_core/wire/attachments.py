@@ -145,7 +145,8 @@ class OutgoingAttachments:
 
     def _fill_segment(self, run: Run) -> int:
         """The region of a run that has a segment of its own: a copy kept from the last time, or a new one."""
-        memory, owner = self._exchange.memory, run.owner
+        memory = self._exchange.memory
+        owner = None if memory.is_mapped(run.address) else run.owner
         kept = None if owner is None else memory.kept.find(owner, run.address, run.size_bytes)
         if kept is None:
             is_expected = owner is not None and memory.kept.expect(owner, run.address, run.size_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import threading
@@ -121,7 +122,7 @@ def test_own_pages_of_a_mapping_are_told_from_shared_ones(
     segment = Segment.create(MEGABYTE)
     segment.write(0, memoryview(b"x" * MEGABYTE))
     mapped = segment.map_privately()
-    content = memoryview((numpy.ctypeslib.ctypes.c_ubyte * MEGABYTE).from_address(mapped)).cast("B")
+    content = memoryview((ctypes.c_ubyte * MEGABYTE).from_address(mapped)).cast("B")
     assert bytes(content[:10]) == b"x" * 10
     assert not pages.has_own_pages(mapped, MEGABYTE)
     content[5 * 4096] = 0
@@ -294,6 +295,51 @@ def test_array_that_is_sent_again_and_again_is_copied_no_more(pair: CodecPair) -
     del array, encoded
     gc.collect()
     assert kept.size_bytes == 0
+
+
+@pytest.mark.skipif(
+    not has_watch(), reason="this kernel does not tell which pages were written (Linux 6.7 does)"
+)
+def test_watching_a_view_does_not_hide_what_was_written_to_the_whole(pair: CodecPair) -> None:
+    array = picture(1.0, 4)
+    view = array[MEGABYTE // 8 : 3 * MEGABYTE // 8]
+    for _ in range(3):
+        assert pair.send(array)[0] == 1.0
+    assert pair.send(view)[0] == 1.0
+    view[1000] = 2.0
+    for _ in range(3):
+        assert pair.send(view)[1000] == 2.0
+    assert pair.send(array)[MEGABYTE // 8 + 1000] == 2.0
+    view[1000] = 3.0
+    assert pair.send(array)[MEGABYTE // 8 + 1000] == 3.0 and pair.send(view)[1000] == 3.0
+
+
+def test_array_in_memory_that_others_can_write_is_copied_each_time(pair: CodecPair) -> None:
+    segment = Segment.create(4 * MEGABYTE)
+    segment.write(0, memoryview(bytearray(4 * MEGABYTE)))
+    here, there = (
+        numpy.frombuffer((ctypes.c_ubyte * (4 * MEGABYTE)).from_address(address))
+        for address in (segment.map_for_writing(), system.map_memory(segment.handle, 4 * MEGABYTE, False))
+    )
+    for value in range(1, 5):
+        there[1000] = value
+        assert [pair.send(here)[1000] for _ in range(3)] == [value] * 3
+    assert pair.left.exchange.memory.kept.size_bytes == 0
+
+
+def test_received_array_that_is_written_and_sent_again_and_again_is_sent_as_it_is(pair: CodecPair) -> None:
+    for _ in range(3):  # until the kept mapping is watched
+        assert pair.send(picture(1.0))[0] == 1.0
+        gc.collect()
+        pair.settle()
+    array = pair.send(picture(1.0))
+    for turn in range(6):
+        array[turn * 10_000] = 7.0
+        for _ in range(3):
+            back = pair.send_back(array)
+            assert [back[number * 10_000] for number in range(turn + 1)] == [7.0] * (turn + 1)
+            part = pair.send_back(array[turn * 10_000 : turn * 10_000 + 150_000])
+            assert part[0] == 7.0
 
 
 @pytest.mark.skipif(

@@ -24,6 +24,9 @@ class WriteWatch(Protocol):
     def was_written(self, address: int, size_bytes: int) -> bool:
         """Whether it was written, replaced or given back since; True in doubt."""
 
+    def is_shared(self, address: int, size_bytes: int) -> bool:
+        """Whether other processes, or other mappings, may write it unseen; True in doubt."""
+
     def end(self, address: int, size_bytes: int) -> None:
         """Stop watching."""
 
@@ -99,6 +102,7 @@ class KeptCopies:
             return False
         if entry.size_bytes != size_bytes:
             return False
+        self._forget_copies_over(entry)
         # Before the copy: what is written while it is made counts as written after it.
         entry.is_watched = self._watch.begin(*entry.inner)
         return entry.is_watched
@@ -106,7 +110,10 @@ class KeptCopies:
     def keep(self, owner: Any, filling: Filling) -> None:
         """The copy that was expected."""
         entry = self._entries.get(id(owner))
-        if entry is not None and entry.is_watched:
+        if entry is None or self._watch is None or not entry.is_watched:
+            return
+        # After the copy, when every page is there to be asked about.
+        if not self._watch.is_shared(*entry.inner):
             entry.filling = filling
             entry.used_at = time.monotonic()
             self._make_room()
@@ -122,6 +129,13 @@ class KeptCopies:
         """In a forked child nothing is watched."""
         self._watch = None
         self._entries = {}
+
+    def _forget_copies_over(self, entry: _Entry) -> None:
+        """Of arrays that share memory with this one: to begin a watch anew forgets what was written before."""
+        start, size = entry.inner
+        for other in list(self._entries.values()):
+            if other.inner[0] < start + size and start < other.inner[0] + other.inner[1]:
+                other.filling = None
 
     def _remember(self, owner: Any, address: int, size_bytes: int) -> None:
         identity = id(owner)

@@ -122,15 +122,17 @@ class SegmentMemory:
 
     def locate(self, address: int, size_bytes: int) -> tuple[Source, int] | None:
         """(source, offset) if these bytes lie in a mapped segment and are still what everybody sees there."""
-        with self._lock:
-            index = bisect.bisect_right(self._addresses, address) - 1
-            mapping = self._active[self._addresses[index]] if index >= 0 else None
+        mapping = self._mapping_at(address)
         if mapping is None or address + size_bytes > mapping.address + mapping.size_bytes:
             return None
         source = mapping.source()
         if source is None or mapping.was_written(address, size_bytes):
             return None
         return source, address - mapping.address
+
+    def is_mapped(self, address: int) -> bool:
+        """Whether this is memory of a segment. It is watched as such, if at all, and not as an array's."""
+        return self._mapping_at(address) is not None
 
     def settle(self) -> None:
         """Sort in what became free. Quick if nothing did; best called while the peer is at work."""
@@ -181,6 +183,13 @@ class SegmentMemory:
         self._free = {}
         self._idle = {}
         self._used_bytes = self._free_bytes = self._idle_bytes = 0
+
+    def _mapping_at(self, address: int) -> Mapping | None:
+        with self._lock:
+            index = bisect.bisect_right(self._addresses, address) - 1
+            mapping = self._active[self._addresses[index]] if index >= 0 else None
+        is_inside = mapping is not None and address < mapping.address + mapping.size_bytes
+        return mapping if is_inside else None
 
     # -- sorting in and out, with the lock held ------------------------------------------------------------
 

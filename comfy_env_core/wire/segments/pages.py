@@ -112,6 +112,12 @@ class _PageTableWatch:
         except OSError:
             return True
 
+    def is_shared(self, address: int, size_bytes: int) -> bool:
+        try:
+            return self._pagemap.any_page(address, address + size_bytes, wanted=FILE)
+        except OSError:
+            return True
+
     def end(self, address: int, size_bytes: int) -> None:
         try:
             fcntl.ioctl(
