@@ -50,10 +50,15 @@ class Encoded(NamedTuple):
             self.attachments.abandon()
 
 
-def encode_plain(value: Any) -> bytes | None:
+def encode_value(codec: MessageCodec, value: Any) -> Encoded:
+    """The body of a value, and what goes with it. Raises EncodeError, DeadHandle or ForeignHandle."""
+    shared = find_shared(value)
+    plain = None if shared else _encode_plain(value)
+    return Encoding(codec, shared).run(value) if plain is None else Encoded(plain)
+
+
+def _encode_plain(value: Any) -> bytes | None:
     """The body of a value that msgpack can write by itself, as most small ones, in half the time; else None."""
-    if find_shared(value):
-        return None
     try:
         content = msgpack.packb(value, strict_types=True, use_bin_type=True, unicode_errors="surrogatepass")
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -64,10 +69,10 @@ def encode_plain(value: Any) -> bytes | None:
 class Encoding:
     """One value on its way out."""
 
-    def __init__(self, codec: MessageCodec) -> None:
+    def __init__(self, codec: MessageCodec, shared: set[int]) -> None:
         self._codec = codec
         self._attachments = OutgoingAttachments(codec.exchange)
-        self._shared: set[int] = set()
+        self._shared = shared
         self._numbers: dict[int, int] = {}  # id of a list, dict or instance -> its number
         self._arrays: dict[int, msgpack.ExtType] = {}  # id of an array -> what refers to it
         self._keepalive: list[Any] = []  # temporary objects, so that no other gets their id
@@ -75,7 +80,6 @@ class Encoding:
 
     def run(self, value: Any) -> Encoded:
         try:
-            self._shared = find_shared(value)
             content = self._pack(value)
             table = self._attachments.finish()
         except BaseException:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.wire.attachments import Exchange
 from comfy_env_core.wire.decoding import Payload
-from comfy_env_core.wire.encoding import Encoded, Encoding, encode_plain
+from comfy_env_core.wire.encoding import Encoded, encode_value
 from comfy_env_core.wire.objects.codecs import Codecs
 from comfy_env_core.wire.values import classes
 
@@ -62,8 +62,7 @@ class MessageCodec:
 
     def encode(self, value: Any) -> Encoded:
         """Raises EncodeError, DeadHandle or ForeignHandle; nothing is lent and no memory held then."""
-        plain = encode_plain(value)
-        return Encoding(self).run(value) if plain is None else Encoded(plain)
+        return encode_value(self, value)
 
     def receive(self, body: bytes, start: int, descriptors: list[int]) -> Payload:
         """Take what arrived. Owns the descriptors from now on. Raises DecodeError if it is damaged."""

@@ -75,7 +75,7 @@ def build_numpy(code: int, payload: Sequence[Any]) -> Any:
 
 def build_part(entry: Sequence[Any], buffer: Any, offset: int, size_bytes: int) -> Any:
     """The array, tensor or memoryview of a table entry; writable, and nobody else's. Raises DecodeError."""
-    code, dtype, shape, strides, _, first_byte, extra = entry
+    code, _, shape, _, _, first_byte, _ = entry
     if code == TypeCode.BUFFER:
         return memoryview(b"" if buffer is None else buffer).cast("B")[offset : offset + size_bytes]
     shape = [int(length) for length in shape]
@@ -86,7 +86,7 @@ def build_part(entry: Sequence[Any], buffer: Any, offset: int, size_bytes: int) 
         if library is None:
             continue
         build = as_tensor if name == "torch" else _as_array
-        return build(library, dtype, shape, strides, buffer, offset, size_bytes, first_byte, extra or {})
+        return build(library, entry, shape, buffer, offset, size_bytes)
     raise DecodeError(
         f"A {'tensor' if code == TypeCode.TENSOR else 'numpy array'} of shape {tuple(shape)} arrived in an environment "
         "that has neither torch nor numpy. Add one of them to the pack's comfy-env.toml, for example "
@@ -137,19 +137,12 @@ def _at(numpy: Any, address: int, like: Any) -> Any:
 
 
 def _as_array(
-    numpy: Any,
-    dtype: Any,
-    shape: list[int],
-    strides: list[int] | None,
-    buffer: Any,
-    offset: int,
-    size_bytes: int,
-    first_byte: int,
-    extra: dict[str, Any],
+    numpy: Any, entry: Sequence[Any], shape: list[int], buffer: Any, offset: int, size_bytes: int
 ) -> Any:
+    _, dtype, _, strides, _, first_byte, extra = entry
     is_bfloat16 = dtype == "bfloat16"
     kind = numpy.dtype("<u2" if is_bfloat16 else _numpy_dtype(numpy, dtype))
-    if kind.hasobject or "quantised" in extra:
+    if kind.hasobject or "quantised" in (extra or {}):
         raise DecodeError(f"An array of dtype {dtype!r} cannot be built without the library it is of")
     if buffer is None:
         if 0 not in shape:

@@ -55,20 +55,14 @@ def _locate(torch: Any, part: Part, tensor: Any) -> None:
 
 
 def as_tensor(
-    torch: Any,
-    dtype: Any,
-    shape: list[int],
-    strides: list[int] | None,
-    buffer: Any,
-    offset: int,
-    size_bytes: int,
-    first_byte: int,
-    extra: dict[str, Any],
+    torch: Any, entry: Sequence[Any], shape: list[int], buffer: Any, offset: int, size_bytes: int
 ) -> Any:
     """The tensor of a table entry. Raises DecodeError, or what torch raises for an impossible shape.
 
     It is an ordinary tensor in inference mode, too: what is decoded there may be used outside.
     """
+    _, dtype, _, strides, _, first_byte, extra = entry
+    extra = extra or {}
     with torch.inference_mode(False):
         kind = _kind(torch, dtype)
         if extra.get("device") == "meta":
