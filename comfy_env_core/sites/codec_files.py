@@ -14,8 +14,11 @@ log = logging.getLogger("comfy-env")
 def find_codec_files(scan: Scan) -> dict[str, Path]:
     """The file of each pack that has a type of its own, by the pack's name.
 
-    One that is not there is told, and stays in: a worker that needs it fails the call by saying so.
+    One that is not there is told, and stays in: a worker that needs it fails the call by saying so. A root file that
+    cannot be used is told, too; it names no types then.
     """
+    for error in scan.root_errors.values():
+        log.error("%s", error)
     found = {}
     for pack in scan.packs:
         root = scan.roots.get(pack.name)

@@ -39,6 +39,16 @@ def test_only_packs_with_a_custom_type_have_one_and_it_is_not_run(
 ) -> None:
     path = plant(tmp_path, "mesh", CUSTOM, has_codecs=True)
     plant(tmp_path, "plain", '[types]\nAREA = "builtin"\n', has_codecs=True)
-    plant(tmp_path, "wrong", '[types]\nAREA = "pickle"\n', has_codecs=True)
     assert find_codec_files(scan([tmp_path], host_skips(False, ()))) == {"mesh": path}
     assert caplog.records == []
+
+
+def test_root_file_that_cannot_be_used_is_told_with_file_key_and_remedy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant(tmp_path, "wrong", '[types]\nAREA = "pickle"\n', has_codecs=True)
+    assert find_codec_files(scan([tmp_path], host_skips(False, ()))) == {}
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    for part in (str(tmp_path / "wrong" / "comfy-env-root.toml"), "AREA", "'pickle'", "custom"):
+        assert part in record.getMessage()
