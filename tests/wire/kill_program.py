@@ -23,7 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wire.kill_traffic import Resources, Traffic, eventually
+from patience import eventually
+from wire.kill_traffic import Resources, Traffic
 
 LONGEST_LIFE_S = 0.04
 # Longer than the patience of any call: what is still there then hangs.

@@ -8,7 +8,6 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,16 +194,6 @@ class Traffic:
         if method == "nest":
             return args[0] and self._ask("nest", args[0] - 1)
         return args
-
-
-def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 def _link(entry: str) -> str:

@@ -8,11 +8,11 @@ import os
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from patience import eventually
 from wire.corpus import Mesh
 from wire.layout import Side, called, framed, released
 from wire.stranger import NOTHING, PATIENCE_S, Stranger, assert_alive
@@ -28,16 +28,6 @@ def stranger() -> Iterator[Stranger]:
     made = Stranger()
     yield made
     made.close()
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @pytest.mark.parametrize("kind", [0, 99, 255])

@@ -258,6 +258,21 @@ def test_folder_paths_asks_the_host_and_raises_what_it_raises(
         call("fail").result(10)
 
 
+def test_node_that_writes_into_its_input_changes_nothing_but_its_own_result(
+    tmp_path: Path, start_worker: StartWorker
+) -> None:
+    call = node(
+        tmp_path,
+        start_worker,
+        "def run(self, image):\n    image[:100] += 1\n    return (image, float(image.sum()))\n",
+    )
+    image = numpy.zeros((1024, 1024))
+    for _ in range(5):  # a fresh segment, a warm one, a kept copy
+        changed, total = call("run", image).result(10)
+        assert total == 100 * 1024 and changed.max() == 1 and changed[100:].max() == 0 and image.max() == 0
+        changed[:] = 5
+
+
 def test_object_stays_in_the_worker_comes_home_as_itself_and_is_released(
     tmp_path: Path, start_worker: StartWorker
 ) -> None:
