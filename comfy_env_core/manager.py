@@ -10,7 +10,7 @@ import enum
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,7 +117,11 @@ class Manager:
 
     def run(self, runtime: SiteRuntime, request: Mapping[str, Any]) -> WorkerCall:
         """Sends a node call to the site's worker, starting it if need be. Raises SiteNotReady or WorkerStartError."""
-        return self._pool.get(self._worker_spec(runtime)).call("run", [request])
+        return self.call(runtime, "run", [request])
+
+    def call(self, runtime: SiteRuntime, method: str, args: Sequence[Any]) -> WorkerCall:
+        """Calls any method of the site's worker (see `worker.service`), starting it if need be. Raises as `run`."""
+        return self._pool.get(self._worker_spec(runtime)).call(method, args)
 
     def forget(self, runtime: SiteRuntime, instance: str) -> None:
         """Tells a running worker that the host dropped a node instance."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from comfy_env_core.supervision import WorkerSpec
+from comfy_env_core.supervision import Service, WorkerSpec
 
 NODE = """
 class Node:
@@ -26,7 +26,7 @@ class Node:
 
 
 class RecordingServices:
-    """Host services that remember what they were asked. `folders` answers folder_paths."""
+    """Host services that remember what they were asked. `answers`: folder_paths; `more`: further services."""
 
     def __init__(self) -> None:
         self.progressed: list[tuple[Any, ...]] = []
@@ -34,16 +34,28 @@ class RecordingServices:
         self.asked: list[tuple[str, list[Any], dict[str, Any]]] = []
         self.answers: dict[str, Any] = {}
         self.heard = threading.Event()
+        self.more: dict[str, Service] = {}
 
-    def progress(self, value: Any, total: Any, preview: Any, node_id: str | None) -> None:
+    def find(self, name: str) -> Service | None:
+        known = {
+            "progress": Service(self._progress, at_once=True),
+            "send_sync": Service(self._send_sync, at_once=True),
+            "folder_paths": Service(self._folder_paths),
+            **self.more,
+        }
+        return known.get(name)
+
+    def _progress(self, asker: WorkerSpec, value: Any, total: Any, preview: Any, node_id: str | None) -> None:
         self.progressed.append((value, total, preview, node_id))
         self.heard.set()
 
-    def send_sync(self, event: Any, data: Any, sid: Any) -> None:
+    def _send_sync(self, asker: WorkerSpec, event: Any, data: Any, sid: Any) -> None:
         self.sent.append((event, data, sid))
         self.heard.set()
 
-    def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _folder_paths(
+        self, asker: WorkerSpec, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
         self.asked.append((function, list(args), dict(kwargs)))
         answer = self.answers.get(function)
         if isinstance(answer, BaseException):

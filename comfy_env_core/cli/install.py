@@ -18,6 +18,7 @@ from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.narration import Narrator
+from comfy_env_core.supervision import Service, WorkerSpec
 
 log = logging.getLogger("comfy-env")
 
@@ -30,22 +31,32 @@ class InstallServices:
     def __init__(self, comfyui_source: Path | None) -> None:
         self._comfyui_source = comfyui_source
 
-    def progress(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
-        pass
+    def find(self, name: str) -> Service | None:
+        services = {
+            "progress": Service(_nobody_is_told, at_once=True),
+            "send_sync": Service(_nobody_is_told, at_once=True),
+            "folder_paths": Service(self._folder_paths),
+        }
+        return services.get(name)
 
-    def send_sync(self, event: str, data: Any, sid: str | None) -> None:
-        pass
-
-    def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _folder_paths(
+        self, asker: WorkerSpec, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
         if self._comfyui_source is None:
             raise RuntimeError(
                 f"folder_paths.{function} was asked for, and no ComfyUI was found (see COMFYUI_PATH)."
             )
         if str(self._comfyui_source) not in sys.path:
             sys.path.append(str(self._comfyui_source))
-        from comfy_env_core.comfyui import folders  # possible from here on: it imports ComfyUI's folder_paths
+        from comfy_env_core.comfyui.services import (
+            folders,
+        )  # possible from here on: it imports ComfyUI's folder_paths
 
-        return folders.answer(function, args, kwargs)
+        return folders.answer(asker, function, args, kwargs)
+
+
+def _nobody_is_told(*args: Any) -> None:
+    pass
 
 
 def main(arguments: Sequence[str]) -> int:

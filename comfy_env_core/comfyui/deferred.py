@@ -8,17 +8,16 @@ for something, only long after.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from comfy_env_core.comfyui import folders
 from comfy_env_core.comfyui.proxies import NodeCall
+from comfy_env_core.comfyui.services import folders
 from comfy_env_core.sites.runtime import SiteRuntime
 
 if TYPE_CHECKING:
     from comfy_env_core.comfyui.calls import SiteCaller
-    from comfy_env_core.comfyui.services import ComfyUIServices
     from comfy_env_core.manager import Manager
+    from comfy_env_core.supervision import Service
 
 
 class DeferredCaller:
@@ -54,16 +53,10 @@ class DeferredServices:
     """`HostServices` over the running ComfyUI."""
 
     @functools.cached_property
-    def _services(self) -> ComfyUIServices:
-        from comfy_env_core.comfyui.services import ComfyUIServices  # imports torch, see above
+    def _services(self) -> dict[str, Service]:
+        from comfy_env_core.comfyui.services.table import host_services  # imports torch, see above
 
-        return ComfyUIServices()
+        return host_services()
 
-    def progress(self, value: float, total: float, preview: Any, node_id: str | None) -> None:
-        self._services.progress(value, total, preview, node_id)
-
-    def send_sync(self, event: str, data: Any, sid: str | None) -> None:
-        self._services.send_sync(event, data, sid)
-
-    def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        return self._services.folder_paths(function, args, kwargs)
+    def find(self, name: str) -> Service | None:
+        return self._services.get(name)

@@ -10,12 +10,13 @@ from comfy_env_core.supervision.errors import (
     WorkerTimedOut,
 )
 from comfy_env_core.supervision.pool import WorkerPool
-from comfy_env_core.supervision.services import HostServices
+from comfy_env_core.supervision.services import HostServices, Service
 from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.worker import Worker, WorkerCall, WorkerStatistics
 
 __all__ = [
     "HostServices",
+    "Service",
     "Worker",
     "WorkerCall",
     "WorkerCrashed",

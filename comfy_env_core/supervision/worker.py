@@ -308,7 +308,7 @@ class Worker:
         finally:
             transport.close()
         self._child = child
-        self._desk = ServiceDesk(self._services, self.spec.pack_name)
+        self._desk = ServiceDesk(self._services, self.spec)
         self._connection = Connection(
             Channel(sock),
             dispatcher=self._desk.dispatch,

@@ -17,6 +17,14 @@ class Home:
         self._connection = connection
         self.running = running
 
+    def ask(self, service: str, *args: Any) -> Any:
+        """Ask a service of the host and wait for its answer; raises what it raises."""
+        return self._connection.call(service, list(args)).result()
+
+    def tell(self, service: str, *args: Any) -> None:
+        """Tell a service of the host something; nobody waits, a failure is in the host's log."""
+        self._connection.notify(service, list(args))
+
     def progress(self, value: Any, total: Any, preview: Any = None, node_id: str | None = None) -> None:
         """Tell the progress of the current call; raises ComfyUI's interrupt exception if it was cancelled.
 
@@ -24,17 +32,17 @@ class Home:
         """
         self.running.raise_if_interrupted()
         node = self.running.fact("node_id") if node_id is None else node_id
-        self._connection.notify("progress", [value, total, _encode_preview(preview), node])
+        self.tell("progress", value, total, _encode_preview(preview), node)
 
     def send_sync(self, event: Any, data: Any, sid: Any = None) -> None:
         """A message to the browser, as PromptServer.send_sync."""
-        self._connection.notify("send_sync", [event, data, sid])
+        self.tell("send_sync", event, data, sid)
 
     def folder_paths(
         self, function: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Call a function of the host's `folder_paths`; raises what it raises."""
-        return self._connection.call("folder_paths", [function, list(args), dict(kwargs or {})]).result()
+        return self.ask("folder_paths", function, list(args), dict(kwargs or {}))
 
 
 def _encode_preview(preview: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from comfy_env_core.wire.calls import IncomingCall
 from comfy_env_core.wire.connection import Connection
@@ -18,6 +18,13 @@ from comfy_env_core.worker.loading import SiteLoader
 from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
+
+
+class Method(NamedTuple):
+    """Something the host may call. `aside`: on a thread beside the main one, also while a node runs."""
+
+    function: Callable[..., Any]
+    aside: bool = False
 
 
 class Service:
@@ -35,9 +42,9 @@ class Service:
         self._classes = NodeClasses(self._loader)
         self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
         self._crew = Crew("comfy-env objects")
-        self._methods: dict[str, Callable[..., Any]] = {
-            "describe": self.describe,
-            "forget": self._execution.forget,
+        self._methods = {
+            "describe": Method(self.describe),
+            "forget": Method(self._execution.forget),
         }
 
     def attach(self, connection: Connection) -> None:
@@ -55,7 +62,7 @@ class Service:
             self._main_thread.is_stopping = True
             call.reply(None)
             self._main_thread.stop()
-        elif call.connection.is_own(call) and self._main_thread.is_busy:
+        elif self._belongs_aside(call):
             self._crew.post(lambda: call.connection.perform(call))
         else:
             self._main_thread.post(lambda: call.connection.perform(call))
@@ -74,6 +81,12 @@ class Service:
 
         return describe_module(self._loader.load(module, path), self._classes)
 
+    def _belongs_aside(self, call: IncomingCall) -> bool:
+        if call.connection.is_own(call):
+            return self._main_thread.is_busy
+        method = self._methods.get(call.method)
+        return method is not None and method.aside
+
     def _answer(self, call: IncomingCall) -> None:
         try:
             if call.connection.is_own(call):
@@ -82,7 +95,7 @@ class Service:
             method = self._methods.get(call.method)
             if method is None:
                 raise LookupError(f"A comfy-env worker has no method {call.method!r}")
-            call.reply(method(*call.args()))
+            call.reply(method.function(*call.args()))
         # SystemExit and KeyboardInterrupt too: a pack that raises them on import has failed, the worker has not.
         except BaseException as error:  # noqa: BLE001
             call.fail(error)

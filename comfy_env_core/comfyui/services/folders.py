@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import folder_paths
 
+if TYPE_CHECKING:
+    from comfy_env_core.supervision import WorkerSpec
 
-def answer(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+
+def answer(asker: WorkerSpec, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Calls a public function of `folder_paths`. Raises what it raises, and AttributeError for anything else.
 
     Two names are no functions: "__getattr__" (args: name) reads a member, "folder_names_and_paths.__setitem__" (args:
-    name, (paths, extensions)) registers a folder. See `comfy_env_core.supervision.HostServices`.
+    name, (paths, extensions)) registers a folder.
     """
     if function == "__getattr__":
         return _read_member(args[0])

@@ -1,0 +1,1 @@
+"""What a worker may ask of ComfyUI, one module for each of ComfyUI's own; `table` lists them by name."""

@@ -1,0 +1,15 @@
+"""All services by the name that a worker asks for. Importing this imports torch: see `deferred`."""
+
+from __future__ import annotations
+
+from comfy_env_core.comfyui.services import folders, messages, progress
+from comfy_env_core.supervision import Service
+
+
+def host_services() -> dict[str, Service]:
+    """The services of the running ComfyUI."""
+    return {
+        "progress": Service(progress.progress, at_once=True),
+        "send_sync": Service(messages.send_sync, at_once=True),
+        "folder_paths": Service(folders.answer),
+    }
