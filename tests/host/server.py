@@ -25,7 +25,8 @@ from typing import Any
 
 import psutil
 
-from host.installation import STUBS, Installation
+from host.installation import STUBS, Installation, default_cache
+from host.stub_wheels import write_stub_wheels
 
 log = logging.getLogger(__name__)
 
@@ -287,7 +288,9 @@ class ComfyUI:
 def server_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment as a user's shell would have it, plus the import stand-ins, plus ``extra``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(INHERITED_AWAY)}
-    ours = {"PYTHONPATH": str(STUBS), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    wheels = write_stub_wheels(default_cache() / "stub-wheels")
+    links = " ".join(filter(None, [os.environ.get("PIP_FIND_LINKS"), str(wheels)]))
+    ours = {"PYTHONPATH": str(STUBS), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "PIP_FIND_LINKS": links}
     return {**kept, **ours, **extra}
 
 
