@@ -18,6 +18,8 @@ from comfy_env_core.wire.values.snapshot import thaw
 #: Never taken over from the description: Python's own, and what ComfyUI writes itself.
 _NOT_COPIED = frozenset({"RELATIVE_PYTHON_MODULE"})
 
+_IS_PROXY = "_comfy_env_is_proxy"
+
 ClassKey = tuple[str, str]
 
 
@@ -89,6 +91,7 @@ def _make_proxy(key: ClassKey, entry: Mapping[str, Any], caller: NodeCaller) -> 
         "__module__": module,
         "__qualname__": qualname,
         "__init__": _make_init(caller),
+        _IS_PROXY: True,
     }
     if entry["input_types"] is not None or entry["input_types_error"]:
         namespace["INPUT_TYPES"] = _make_input_types(entry["input_types"] or {"required": {}}, caller)
@@ -141,13 +144,14 @@ def _make_function(
 
     VALIDATE_INPUTS becomes async: ComfyUI runs it on the server's event loop, which must not wait for a process.
     """
-    on_class = info["kind"] in ("class", "static")
 
     def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> NodeCall:
-        if on_class:
-            receiver, rest = None, args if info["kind"] == "static" else args[1:]
-        else:
+        receiver, rest = None, args
+        if info["kind"] == "class":
+            rest = args[1:]
+        elif info["kind"] == "instance" and args and getattr(type(args[0]), _IS_PROXY, False):
             receiver, rest = args[0]._comfy_env_instance, args[1:]
+        # Else a plain function that is called on the class, as ComfyUI calls VALIDATE_INPUTS.
         return NodeCall(key, receiver, name, rest, kwargs, return_types)
 
     def run(*args: Any, **kwargs: Any) -> Any:

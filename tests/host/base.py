@@ -43,7 +43,7 @@ def make_base(directory: Path, packs: Iterable[Path] = (), *, with_us: bool = Tr
         (directory / folder).mkdir(parents=True, exist_ok=True)
     custom_nodes = directory / "custom_nodes"
     if with_us:
-        _renew(custom_nodes / OUR_NAME, REPOSITORY, shipped_files())
+        renew(custom_nodes / OUR_NAME, REPOSITORY, shipped_files())
     for pack in packs:
         install_pack(directory, pack)
     return directory
@@ -53,7 +53,7 @@ def install_pack(base: Path, pack: Path, name: str | None = None) -> Path:
     """Copy the pack at ``pack`` into the base's ``custom_nodes`` and return where it is now."""
     target = base / "custom_nodes" / (name or pack.name)
     files = (path.relative_to(pack) for path in pack.rglob("*") if path.is_file())
-    _renew(target, pack, (path for path in files if "__pycache__" not in path.parts))
+    renew(target, pack, (path for path in files if "__pycache__" not in path.parts))
     return target
 
 
@@ -74,7 +74,7 @@ def shipped_files() -> Iterator[Path]:
             yield name
 
 
-def _renew(target: Path, source: Path, names: Iterable[Path]) -> None:
+def renew(target: Path, source: Path, names: Iterable[Path]) -> None:
     """Make ``target`` hold exactly ``names`` from ``source``, except links to environments and what lies in them."""
     wanted = set(names)
     if target.is_dir():

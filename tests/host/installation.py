@@ -31,6 +31,7 @@ REQUIREMENTS = HERE / "requirements.txt"
 REQUIREMENTS_ALONE = HERE / "requirements-alone.txt"
 CACHE_VARIABLE = "COMFY_ENV_TESTS_CACHE"
 STAMP = ".complete"
+TEST_TOOLS = ("pytest==9.2.0", "websocket-client==1.9.2")
 SUPPORTED_PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 10))
 """Preferred first: ComfyUI's requirements have wheels for all of these, and most users run 3.11 or 3.12."""
 
@@ -96,6 +97,18 @@ def prepare_front_end(version: str, installation: Installation, cache: Path | No
             )
             (directory / STAMP).write_text(f"{version}\n", encoding="utf-8")
     return directory / "comfyui_frontend_package" / "static"
+
+
+def prepare_test_tools(installation: Installation, cache: Path | None = None) -> Path:
+    """What ComfyUI's own tests need beside ComfyUI, for its ``PYTHONPATH``: its Python stays as users have it."""
+    cache = default_cache() if cache is None else cache
+    directory = cache / f"test-tools-{_key(*TEST_TOOLS)}"
+    with FileLock(cache / "installation.lock"):
+        if not (directory / STAMP).is_file():
+            shutil.rmtree(directory, ignore_errors=True)
+            _run([installation.python, "-m", "pip", "install", "--quiet", "--target", directory, *TEST_TOOLS])
+            (directory / STAMP).write_text("complete\n", encoding="utf-8")
+    return directory
 
 
 def find_host_python() -> Path:

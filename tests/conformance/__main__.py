@@ -1,0 +1,95 @@
+"""``nox -s conformance``: ComfyUI's own tests in two releases, un-isolated and isolated.
+
+Ends with a line for each release, and with exit code 1 unless every test passes isolated that passes un-isolated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from conformance.suite import Outcome, copy_comfyui, pack_of, run_suite
+from host.base import REPOSITORY
+from host.installation import NEWEST, OLDEST, Release, prepare
+from host.server import ComfyUI
+
+PLACE = REPOSITORY / "build" / "conformance"
+RELEASES = {release.comfyui_version: release for release in (NEWEST, OLDEST)}
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    lines, is_good = [], True
+    for version in options.releases or RELEASES:
+        isolated = _run(RELEASES[version], options.selected, isolated=True)
+        plain = None if options.only_isolated else _run(RELEASES[version], options.selected, isolated=False)
+        lines.append(_summary(version, isolated, plain))
+        expected = isolated.passed if plain is None else plain.passed
+        is_good &= not isolated.failed and isolated.passed == expected
+    print("\n".join(lines))
+    return 0 if is_good else 1
+
+
+def _run(release: Release, selected: list[str], *, isolated: bool) -> Outcome:
+    installation = prepare(release)
+    name = "isolated" if isolated else "plain"
+    place = PLACE / release.comfyui_version
+    comfyui = copy_comfyui(installation, place / name, isolated=isolated)
+    environment = {"COMFY_ENV_ROOT": str(PLACE / "store")}
+    if isolated:
+        build(comfyui, release, environment)
+    print(f"ComfyUI {release.comfyui_version}, {name}: its own tests in {comfyui}", flush=True)
+    outcome = run_suite(comfyui, installation, environment=environment, selected=selected)
+    (place / f"{name}.log").write_text(outcome.output, encoding="utf-8")
+    figures = {**dataclasses.asdict(outcome), "output": str(place / f"{name}.log")}
+    (place / f"{name}.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    for test in outcome.failed:
+        print(f"  failed: {test}")
+    print(f"  {outcome.passed} passed, {len(outcome.failed)} failed, {outcome.duration_s:.0f} s", flush=True)
+    return outcome
+
+
+def build(comfyui: Path, release: Release, environment: dict[str, str]) -> None:
+    """Let a first start build the environment: the tests wait 20 s for a server at most."""
+    installation = dataclasses.replace(prepare(release), comfyui=comfyui)
+    custom_nodes = pack_of(comfyui, release).parents[1] / "extra_model_paths.yaml"
+    with ComfyUI(installation, comfyui / "build.log") as server:
+        blocking = {**environment, "COMFY_ENV_BUILD": "blocking"}
+        arguments = ["--extra-model-paths-config", str(custom_nodes)]
+        server.start(comfyui, environment=blocking, arguments=arguments, deadline_s=900)
+        states = {name: site["state"] for name, site in server.sites().items()}
+    if set(states.values()) != {"ready"}:
+        raise RuntimeError(f"The environment of the test nodes is not ready: {states}\n{server.log_tail()}")
+
+
+def _summary(version: str, isolated: Outcome, plain: Outcome | None) -> str:
+    text = f"conformance {version}: {isolated.passed} passed, {len(isolated.failed)} failed"
+    if plain is None:
+        return f"{text} ({isolated.duration_s:.0f} s; un-isolated: not run)"
+    ratio = isolated.duration_s / plain.duration_s
+    return (
+        f"{text} (un-isolated: {plain.passed} passed); "
+        f"{isolated.duration_s:.0f} s, {ratio:.2f} times the un-isolated {plain.duration_s:.0f} s"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nox -s conformance --", description=__doc__)
+    parser.add_argument("releases", nargs="*", choices=[*RELEASES, []], help="all, unless named")
+    parser.add_argument("--only-isolated", action="store_true", help="leave the comparison out")
+    parser.add_argument(
+        "-k", dest="selected", action=_Expression, default=[], help="an expression for pytest -k"
+    )
+    return parser
+
+
+class _Expression(argparse.Action):
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
+        namespace.selected = ["-k", str(values)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
