@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Scan, Site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
-from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.environments.store import Store
 from comfy_env_core.sites.codec_files import find_codec_files
-from comfy_env_core.sites.failure import SiteFailure, SiteNotReady, failure_of
+from comfy_env_core.sites.failure import SiteFailure, failure_of
+from comfy_env_core.sites.freshness import Change, Freshness
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
 from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
+from comfy_env_core.sites.workers import SiteWorkers
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import Builder, JobSnapshot
-    from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
+    from comfy_env_core.supervision import WorkerCall, WorkerPool, WorkerSpec
 
 log = logging.getLogger("comfy-env")
 
@@ -89,9 +91,16 @@ class Manager:
         self._workers_allowed = threading.Event()
         self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
-        self._codec_files = find_codec_files(scan)
+        self._freshness = Freshness()
+        self._workers = SiteWorkers(
+            parts.store,
+            parts.make_pool,
+            parts.make_spec,
+            comfyui_source=parts.comfyui_source,
+            host_facts=parts.host_facts,
+            codec_files=find_codec_files(scan),
+        )
         self._made_builder: Builder | None = None
-        self._made_pool: WorkerPool | None = None
 
     # --- the outside asks -------------------------------------------------------------------------------------------
 
@@ -121,13 +130,19 @@ class Manager:
 
     def call(self, runtime: SiteRuntime, method: str, args: Sequence[Any]) -> WorkerCall:
         """Calls any method of the site's worker (see `worker.service`), starting it if need be. Raises as `run`."""
-        return self._pool.get(self._worker_spec(runtime)).call(method, args)
+        self._look_for_changes(runtime)
+        return self._workers.call(runtime, method, args)
 
     def forget(self, runtime: SiteRuntime, instance: str) -> None:
         """Tells a running worker that the host dropped a node instance."""
-        worker = self._made_pool.find(runtime.id) if self._made_pool is not None else None
+        worker = self._workers.running(runtime.id)
         if worker is not None:
             worker.notify("forget", [[instance]])
+
+    @property
+    def workers(self) -> SiteWorkers:
+        """The processes that run now."""
+        return self._workers
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits until every site is ready or failed. False when the time ran out."""
@@ -143,15 +158,12 @@ class Manager:
     def status(self) -> dict[str, Any]:
         """The JSON of `GET /comfy-env/status`."""
         jobs = self._made_builder.jobs() if self._made_builder is not None else ()
-        pool = self._made_pool
-        workers = pool.workers() if pool is not None else ()
         return {
             "store": str(self._parts.store.root),
             "build_mode": self.mode.value,
             "sites": [runtime.status().as_json() for runtime in self.sites.values()],
             "jobs": [job.snapshot().as_json() for job in jobs],
-            "workers": [_worker_json(worker) for worker in workers],
-            "shared_memory": pool.memory._asdict() if pool is not None else None,
+            **self._workers.status(),
             "skipped": [dataclasses.asdict(skipped) for skipped in self.scan.skipped],
         }
 
@@ -159,12 +171,11 @@ class Manager:
         """Cancels builds, stops workers, ends threads. Safe to call twice."""
         with self._lock:
             self._is_closed = True
-            builder, pool = self._made_builder, self._made_pool
+            builder = self._made_builder
         if builder is not None:
             builder.shutdown()
         self._workers_allowed.set()
-        if pool is not None:
-            pool.stop_all()
+        self._workers.shutdown()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     # --- one site on its way ----------------------------------------------------------------------------------------
@@ -218,18 +229,20 @@ class Manager:
     def _prepare(self, runtime: SiteRuntime) -> None:
         try:
             self._build(runtime)
+            if runtime.record is not None and runtime.workspace is not None and runtime.has_described_all():
+                runtime.adopt(runtime.record, runtime.workspace)  # the same environment, built once more
             while not self._is_finished(runtime):
                 self._describe(runtime)
         except Exception as error:  # noqa: BLE001  # this thread's boundary: every failure becomes the site's state
             self._keep_traceback(runtime, error)
             with self._lock:
                 self._preparing.discard(runtime.id)
-            self._move(runtime, SiteState.FAILED, failure_of(error, self._worker_log(runtime)))
+            self._move(runtime, SiteState.FAILED, failure_of(error, self._workers.log_path(runtime)))
 
     def _keep_traceback(self, runtime: SiteRuntime, error: Exception) -> None:
         """Adds the traceback, the worker's part of it included, to the site's log: the terminal gets one line."""
         log.debug("%s: preparing failed", runtime.id, exc_info=error)
-        path = self._worker_log(runtime)
+        path = self._workers.log_path(runtime)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -257,9 +270,11 @@ class Manager:
         workspace = runtime.workspace
         assert workspace is not None, "a site is planned before it is described"
         runtime.source = source_fingerprint(runtime.site, self.scan.nested(runtime.site))
-        worker = self._pool.get(self._worker_spec(runtime, workspace))
+        limit_s = self._parts.import_timeout_s
         descriptions = {
-            module: worker.call("describe", [module], timeout_s=self._parts.import_timeout_s).result()
+            module: self._workers.call(
+                runtime, "describe", [module], workspace=workspace, timeout_s=limit_s
+            ).result()
             for module in runtime.modules_to_describe()
         }
         record = SiteRecord(
@@ -294,70 +309,42 @@ class Manager:
     def _builder(self) -> Builder:
         with self._lock:
             if self._made_builder is None:
-                self._refuse_if_closed()
+                if self._is_closed:
+                    raise RuntimeError("comfy-env manager is shutting down; nothing is built any more.")
                 self._made_builder = self._parts.make_builder(self._tell_job)
             return self._made_builder
 
-    @property
-    def _pool(self) -> WorkerPool:
-        with self._lock:
-            if self._made_pool is None:
-                self._refuse_if_closed()
-                self._made_pool = self._parts.make_pool()
-            return self._made_pool
+    # --- what changes on disk meanwhile -----------------------------------------------------------------------------
 
-    def _refuse_if_closed(self) -> None:
-        if self._is_closed:
-            raise RuntimeError("comfy-env manager is shutting down; nothing is started any more.")
+    def _look_for_changes(self, runtime: SiteRuntime) -> None:
+        """A node is about to be called."""
+        has_worker = self._workers.running(runtime.id) is not None
+        change = self._freshness.look(runtime, self.scan.nested(runtime.site), has_worker=has_worker)
+        if change is Change.ENVIRONMENT:
+            self._build_again(runtime)
+        elif change is not None:
+            runtime.notice = change.value
+            self._move(runtime, SiteState.STALE)
+        if runtime.notice is not None and not has_worker:
+            log.warning(
+                "%s: its worker starts anew and loads the changed files: %s", runtime.id, runtime.notice
+            )
+
+    def _build_again(self, runtime: SiteRuntime) -> None:
+        """The environment is gone. What its worker has not imported yet it can import no more."""
+        log.warning("%s: %s; it is built anew.", runtime.id, Change.ENVIRONMENT.value)
+        runtime.serving = None
+        self._workers.stop(runtime.id)
+        self._move(runtime, SiteState.UNBUILT)
+        self._prepare_later(runtime)
 
     # --- small things -----------------------------------------------------------------------------------------------
-
-    def _worker_spec(self, runtime: SiteRuntime, workspace: Workspace | None = None) -> WorkerSpec:
-        """How to start the site's worker in `workspace`, or in the environment that serves. Raises SiteNotReady."""
-        workspace = workspace or runtime.serving
-        if workspace is None:
-            raise SiteNotReady(self._why_not_ready(runtime))
-        site = runtime.site
-        needs_comfyui = runtime.host_need is HostNeed.COMFYUI
-        return self._parts.make_spec(
-            site_id=site.id,
-            pack_name=site.pack.name,
-            python=workspace.python,
-            prefix=workspace.prefix,
-            module_name=runtime.pack_module_name,
-            pack_dir=site.pack.path,
-            site_dir=site.directory,
-            env_vars=site.spec.env_vars if site.spec is not None else {},
-            comfyui=self._parts.comfyui_source if needs_comfyui else None,
-            host_facts=self._parts.host_facts,
-            pycache_dir=self._parts.store.cache_dir / "pycache" / workspace.id,
-            log_path=self._worker_log(runtime),
-            codec_file=self._codec_files.get(site.pack.name),
-            other_codec_files=tuple(
-                path for name, path in self._codec_files.items() if name != site.pack.name
-            ),
-        )
-
-    def _why_not_ready(self, runtime: SiteRuntime) -> str:
-        if runtime.failure is not None:
-            return f"The nodes of {runtime.id!r} cannot run: {runtime.failure}"
-        if runtime.state is SiteState.UNBUILT:
-            return (
-                f"The environment of {runtime.id!r} is not built and building at start is off (COMFY_ENV_BUILD). "
-                "Run install.py of comfy-env manager, or start ComfyUI without that variable."
-            )
-        log_path = runtime.workspace.log_path if runtime.workspace is not None else self._parts.store.root
-        state = runtime.state.value
-        return f"The environment of {runtime.id!r} is still {state}. Try again in a moment. Log: {log_path}"
 
     def _is_built(self, runtime: SiteRuntime) -> bool:
         return runtime.workspace is not None and runtime.workspace.is_done()
 
     def _record_path(self, runtime: SiteRuntime) -> Path:
         return record_path(self._parts.store.descriptions_dir, runtime.site.directory)
-
-    def _worker_log(self, runtime: SiteRuntime) -> Path:
-        return self._parts.store.logs_dir / f"{runtime.id.replace('/', '.')}.log"
 
     def _move(self, runtime: SiteRuntime, state: SiteState, failure: SiteFailure | None = None) -> None:
         runtime.move(state, failure)
@@ -370,16 +357,3 @@ class Manager:
     def _tell_job(self, job: JobSnapshot) -> None:
         for listener in self._listeners:
             listener.on_job(job)
-
-
-def _worker_json(worker: Worker) -> dict[str, Any]:
-    statistics = worker.statistics
-    return {
-        "site": worker.spec.site_id,
-        "pid": statistics.pid,
-        "state": statistics.state.value,
-        "calls": statistics.calls,
-        "open_calls": statistics.open_calls,
-        "python": statistics.python_version,
-        "log_path": str(worker.spec.log_path),
-    }

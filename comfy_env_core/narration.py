@@ -41,7 +41,7 @@ class Narrator:
         self._log.info("%s", self._building_line(job, is_first=not last_key))
 
     def on_site(self, site: SiteStatus) -> None:
-        key = (site.state, site.failure)
+        key = (site.state, site.failure, site.notice)
         with self._lock:
             previous = self._sites.get(site.id)
             self._sites[site.id] = key
@@ -52,6 +52,8 @@ class Narrator:
             self._log.info("%s: ready, %s (environment %s)", site.id, nodes, site.environment_id)
         elif site.failure is not None:
             self._log.error("%s: failed. %s", site.id, site.failure)
+        elif site.notice is not None:
+            self._log.warning("%s: %s", site.id, site.notice)
 
     def _building_line(self, job: JobSnapshot, *, is_first: bool) -> str:
         names = self._names(job.environment_id)

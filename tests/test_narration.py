@@ -28,7 +28,7 @@ JOB = JobSnapshot(
     error=None,
     log_path=Path("install.log"),
 )
-SITE = SiteStatus("pack", "pack", SiteState.BUILDING, None, "0123abcd", (), None)
+SITE = SiteStatus("pack", "pack", SiteState.BUILDING, None, None, "0123abcd", (), None)
 
 
 @pytest.fixture

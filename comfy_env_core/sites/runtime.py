@@ -24,6 +24,7 @@ class SiteRuntime:
     - `workspace`: the environment that the site's file asks for now, None before it is planned.
     - `serving`: the environment that its nodes run in: `workspace` once it is ready, before that the one of the last
       description as long as it still exists.
+    - `notice`: what the user should know of nodes that run all the same.
     """
 
     def __init__(self, site: Site, pack_module_name: str) -> None:
@@ -31,6 +32,7 @@ class SiteRuntime:
         self.pack_module_name = pack_module_name
         self.state = SiteState.UNBUILT
         self.failure: SiteFailure | None = None
+        self.notice: str | None = None
         self.workspace: Workspace | None = None
         self.serving: Workspace | None = None
         self.record: SiteRecord | None = None
@@ -78,6 +80,7 @@ class SiteRuntime:
         with self._changed:
             self.record = record
             self.serving = workspace
+            self.notice = None
             self._changed.notify_all()
 
     def description(self, module: str) -> Description | None:
@@ -142,6 +145,7 @@ class SiteRuntime:
                 pack=self.site.pack.name,
                 state=self.state,
                 failure=self.failure,
+                notice=self.notice,
                 environment_id=workspace.id if workspace is not None else None,
                 nodes=self.record.node_names() if self.record is not None else (),
                 log_path=workspace.log_path if workspace is not None else None,
@@ -156,6 +160,7 @@ class SiteStatus:
     pack: str
     state: SiteState
     failure: SiteFailure | None
+    notice: str | None
     environment_id: str | None
     nodes: tuple[str, ...]
     log_path: Path | None
@@ -166,6 +171,7 @@ class SiteStatus:
             "pack": self.pack,
             "state": self.state.value,
             "failure": self.failure.as_json() if self.failure else None,
+            "notice": self.notice,
             "environment_id": self.environment_id,
             "nodes": list(self.nodes),
             "log_path": str(self.log_path) if self.log_path else None,

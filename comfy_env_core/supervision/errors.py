@@ -27,10 +27,8 @@ class WorkerCrashed(WorkerError):
     """The worker died while calls were open. `exit_code` is negative for a signal, None if it is not known."""
 
     def __init__(self, pack: str, exit_code: int | None, tail: tuple[str, ...], log_path: Path) -> None:
-        super().__init__(
-            f"The worker process of {pack!r} died: {describe_exit(exit_code)}. It is started again by the next run."
-            f"{_report(tail, log_path)}"
-        )
+        self.what = f"The worker process of {pack!r} died: {describe_exit(exit_code)}"
+        super().__init__(f"{self.what}. It is started again by the next run.{_report(tail, log_path)}")
         self.pack = pack
         self.exit_code = exit_code
         self.tail = tail
@@ -39,6 +37,10 @@ class WorkerCrashed(WorkerError):
 
 class WorkerStopped(WorkerError):
     """The worker was stopped, by us, while a call was open; the message says why."""
+
+
+class WorkerNotRunning(WorkerStopped):
+    """A call came when there was no process, or none any more; nothing of it was sent."""
 
 
 class WorkerTimedOut(WorkerStopped, TimeoutError):

@@ -20,7 +20,8 @@ class WorkerSpec:
     environment; `host_facts` plain data (see worker.configuration), told once at the start: specs that differ only in
     it are equal, so a new fact does not restart a worker. `pycache_dir` takes the bytecode of the pack's
     files, so that nothing is written into the pack. `codec_file` is the pack's serialization.py if it has types of its
-    own, `other_codec_files` those of other packs, by which it opens their objects.
+    own, `other_codec_files` those of other packs, by which it opens their objects. `source` is the fingerprint of the
+    pack's files that its nodes were described from: when they are described anew, the old code has to go.
     """
 
     site_id: str
@@ -37,6 +38,7 @@ class WorkerSpec:
     log_path: Path
     codec_file: Path | None = None
     other_codec_files: tuple[Path, ...] = field(default=(), compare=False)
+    source: str = ""
 
     def greeting(self) -> dict[str, Any]:
         """What the worker needs to know, as JSON."""

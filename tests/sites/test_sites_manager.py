@@ -241,7 +241,7 @@ def test_killed_worker_fails_the_call_and_the_next_call_has_a_new_one(house: Hou
     run_echo(manager, "pack", "warm")
     (pid,) = worker_pids(manager)
     runtime = manager.sites["pack"]
-    pool_worker = manager._pool.find("pack")
+    pool_worker = manager.workers.running("pack")
     assert pool_worker is not None
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerCrashed, match="SIGKILL"):

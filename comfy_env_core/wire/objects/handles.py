@@ -177,6 +177,11 @@ class BorrowedObjects:
             taken.append(self.dropped.popleft())
         return taken
 
+    def count(self, kind: type) -> int:
+        """How many things of one kind are held here now. A handle's own class is asked, not the one it stands for."""
+        with self._lock:
+            return sum(issubclass(type(borrowed), kind) for borrowed in list(self._borrowed.values()))
+
     def close(self, reason: str) -> None:
         """The peer is gone: every handle is dead from now on."""
         self.end = reason

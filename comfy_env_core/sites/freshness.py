@@ -1,0 +1,77 @@
+"""Whether what a site's nodes were made from is still on disk as it was.
+
+ComfyUI's own rule is that changed code needs a restart, and so it is here: a worker goes on with the code that it has
+loaded. But a worker may have to start again at any time, and would load the new code under nodes that were described
+from the old; and an environment may be deleted under a worker that runs. Neither happens without a word.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from comfy_env_core.discovery import source_fingerprint
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.sites.runtime import SiteRuntime
+
+#: Looking costs one `stat` a file: a millisecond for a usual pack, ten for the largest.
+LOOK_EVERY_S = 10.0
+
+
+class Change(enum.Enum):
+    """What is to be said of it, after the site's name."""
+
+    ENVIRONMENT = "its environment was deleted while ComfyUI runs"
+    CONFIG = (
+        "its comfy-env.toml changed while ComfyUI runs. Its nodes go on in the environment that they have; restart "
+        "ComfyUI, or rebuild the pack, to get the one that the file asks for now."
+    )
+    SOURCE = (
+        "its files changed while ComfyUI runs. Its nodes go on with the code that they were loaded with; restart "
+        "ComfyUI to use the new."
+    )
+
+
+class Freshness:
+    """Looks at a site when it is used, and no more often than every `LOOK_EVERY_S`. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looked_at: dict[str, float] = {}
+
+    def look(self, runtime: SiteRuntime, nested: Collection[Path], *, has_worker: bool) -> Change | None:
+        """What changed under a site whose nodes run; None also when that was looked at a moment ago.
+
+        `nested`: the other sites inside of it. `has_worker`: whether its nodes have a process already; if not, one is
+        about to be started, which needs the environment.
+        """
+        if runtime.serving is None or runtime.state not in (SiteState.READY, SiteState.STALE):
+            return None
+        is_due = self._is_due(runtime.id)
+        if (is_due or not has_worker) and not runtime.serving.is_done():
+            return Change.ENVIRONMENT
+        if not is_due or runtime.state is SiteState.STALE:
+            return None
+        if source_fingerprint(runtime.site, nested) == runtime.source:
+            return None
+        return Change.CONFIG if _config_changed(runtime) else Change.SOURCE
+
+    def _is_due(self, site_id: str) -> bool:
+        now = self._clock()
+        with self._lock:
+            is_due = now - self._looked_at.get(site_id, -LOOK_EVERY_S) >= LOOK_EVERY_S
+            if is_due:
+                self._looked_at[site_id] = now
+        return is_due
+
+
+def _config_changed(runtime: SiteRuntime) -> bool:
+    known = runtime.site.spec.source if runtime.site.spec is not None else None
+    try:
+        return runtime.site.config_path.read_bytes() != known
+    except OSError:
+        return True

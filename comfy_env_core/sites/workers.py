@@ -1,0 +1,145 @@
+"""The workers of all sites, made from what is known of a site and started when something is asked of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy_env_core.config import HostNeed
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.sites.failure import SiteNotReady
+from comfy_env_core.sites.runtime import SiteRuntime
+
+if TYPE_CHECKING:
+    from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
+
+
+class SiteWorkers:
+    """Owns the pool, which is made for the first worker: `shutdown` ends it.
+
+    `make_pool`, `make_spec`: the worker pool and its `WorkerSpec`s. `codec_files`: the file of each pack, by name, that
+    packs its own types.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        make_pool: Callable[[], WorkerPool],
+        make_spec: Callable[..., WorkerSpec],
+        *,
+        comfyui_source: Path | None,
+        host_facts: Mapping[str, Any],
+        codec_files: Mapping[str, Path],
+    ) -> None:
+        self._store = store
+        self._make_pool = make_pool
+        self._make_spec = make_spec
+        self._comfyui_source = comfyui_source
+        self._host_facts = host_facts
+        self._codec_files = codec_files
+        self._lock = threading.Lock()
+        self._pool: WorkerPool | None = None
+        self._is_closed = False
+
+    def call(
+        self,
+        runtime: SiteRuntime,
+        method: str,
+        args: Sequence[Any],
+        *,
+        workspace: Workspace | None = None,
+        timeout_s: float | None = None,
+    ) -> WorkerCall:
+        """Calls the site's worker in `workspace`, or in the environment that serves, starting it if need be.
+
+        Raises SiteNotReady or WorkerStartError.
+        """
+        spec = self._spec(runtime, workspace)
+        return self._opened().call(spec, method, args, timeout_s=timeout_s)
+
+    def running(self, site_id: str) -> Worker | None:
+        """The site's worker if it can take calls now; starts nothing."""
+        return self._pool.running(site_id) if self._pool is not None else None
+
+    def all_running(self) -> list[Worker]:
+        """All that can take calls now, the one that was used longest ago first."""
+        workers = self._pool.workers() if self._pool is not None else ()
+        alive = [worker for worker in workers if worker.is_alive]
+        return sorted(alive, key=lambda worker: worker.statistics.last_used_at or 0.0)
+
+    def stop(self, site_id: str) -> None:
+        """Ends the site's worker if there is one; the next call starts it again."""
+        if self._pool is not None:
+            self._pool.stop(site_id)
+
+    def trim(self) -> None:
+        """Gives back the shared memory that nothing uses now."""
+        if self._pool is not None:
+            self._pool.trim()
+
+    def status(self) -> dict[str, Any]:
+        """ "workers": one entry for each that ever ran, see `Worker.as_json`; "shared_memory" in bytes, or None."""
+        pool = self._pool
+        return {
+            "workers": [worker.as_json() for worker in pool.workers()] if pool is not None else [],
+            "shared_memory": pool.memory._asdict() if pool is not None else None,
+        }
+
+    def shutdown(self) -> None:
+        """Stops all and starts none from now on."""
+        with self._lock:
+            self._is_closed = True
+        if self._pool is not None:
+            self._pool.stop_all()
+
+    def log_path(self, runtime: SiteRuntime) -> Path:
+        """Where the output of the site's workers goes."""
+        return self._store.logs_dir / f"{runtime.id.replace('/', '.')}.log"
+
+    def _opened(self) -> WorkerPool:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("comfy-env manager is shutting down; no worker is started any more.")
+            if self._pool is None:
+                self._pool = self._make_pool()
+            return self._pool
+
+    def _spec(self, runtime: SiteRuntime, workspace: Workspace | None) -> WorkerSpec:
+        workspace = workspace or runtime.serving
+        if workspace is None:
+            raise SiteNotReady(self._why_not_ready(runtime))
+        site = runtime.site
+        needs_comfyui = runtime.host_need is HostNeed.COMFYUI
+        own, others = site.pack.name, self._codec_files.items()
+        return self._make_spec(
+            site_id=site.id,
+            pack_name=site.pack.name,
+            python=workspace.python,
+            prefix=workspace.prefix,
+            module_name=runtime.pack_module_name,
+            pack_dir=site.pack.path,
+            site_dir=site.directory,
+            source=runtime.source,
+            env_vars=site.spec.env_vars if site.spec is not None else {},
+            comfyui=self._comfyui_source if needs_comfyui else None,
+            host_facts=self._host_facts,
+            pycache_dir=self._store.cache_dir / "pycache" / workspace.id,
+            log_path=self.log_path(runtime),
+            codec_file=self._codec_files.get(own),
+            other_codec_files=tuple(path for name, path in others if name != own),
+        )
+
+    def _why_not_ready(self, runtime: SiteRuntime) -> str:
+        if runtime.failure is not None:
+            return f"The nodes of {runtime.id!r} cannot run: {runtime.failure}"
+        if runtime.state is SiteState.UNBUILT:
+            return (
+                f"The environment of {runtime.id!r} is not built and building at start is off (COMFY_ENV_BUILD). "
+                "Run install.py of comfy-env manager, or start ComfyUI without that variable."
+            )
+        log_path = runtime.workspace.log_path if runtime.workspace is not None else self._store.root
+        state = runtime.state.value
+        return f"The environment of {runtime.id!r} is still {state}. Try again in a moment. Log: {log_path}"

@@ -1,0 +1,75 @@
+"""Figures of a worker for the panel and for the decision who has to go."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from comfy_env_core.environments.states import WorkerState
+
+
+@dataclass(frozen=True)
+class WorkerStatistics:
+    """A worker at one moment. Times are seconds of `time.monotonic`.
+
+    `objects`: of its own, how many ComfyUI's process holds by handles. `last_end`: why its process ended the last time.
+    """
+
+    pid: int | None
+    state: WorkerState
+    started_at: float | None
+    start_duration_s: float | None
+    calls: int
+    open_calls: int
+    last_used_at: float | None
+    python_version: str | None
+    objects: int
+    last_end: str | None
+
+    @property
+    def idle_s(self) -> float | None:
+        """How long it has had nothing to do; None when it is busy or has no process."""
+        if self.state is not WorkerState.IDLE or self.last_used_at is None:
+            return None
+        return time.monotonic() - self.last_used_at
+
+    def as_json(self) -> dict[str, Any]:
+        """pid, state, python, calls, open_calls, start_duration_s, idle_s, objects, last_end, rss_bytes, pss_bytes,
+        private_bytes."""
+        memory = process_memory(self.pid) if self.pid is not None else None
+        return {
+            "pid": self.pid,
+            "state": self.state.value,
+            "python": self.python_version,
+            "calls": self.calls,
+            "open_calls": self.open_calls,
+            "start_duration_s": self.start_duration_s,
+            "idle_s": self.idle_s,
+            "objects": self.objects,
+            "last_end": self.last_end,
+            "rss_bytes": memory.rss_bytes if memory is not None else None,
+            "pss_bytes": memory.pss_bytes if memory is not None else None,
+            "private_bytes": memory.private_bytes if memory is not None else None,
+        }
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """What a process has in memory. PSS counts a page that several share in parts, and is known on Linux alone;
+    `private_bytes` is what its end gives back."""
+
+    rss_bytes: int
+    pss_bytes: int | None
+    private_bytes: int
+
+
+def process_memory(pid: int) -> ProcessMemory | None:
+    """None when the process is gone or may not be looked at."""
+    try:
+        full = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
+        return None
+    return ProcessMemory(full.rss, getattr(full, "pss", None), full.uss)
