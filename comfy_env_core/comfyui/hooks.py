@@ -1,83 +1,60 @@
-"""The two places where ComfyUI's imports are turned away from isolated files.
+"""The two places where Python's imports in ComfyUI's process are turned away from isolated files.
 
-1. `importlib.util.spec_from_file_location` is wrapped: ComfyUI loads every pack root through it, by location, past the
-   import system. ComfyUI's own `load_custom_node` then does the registering, web folders and timings included.
-2. A finder first in `sys.meta_path` answers for modules below an isolated directory, matched by path: the name of a
-   pack's root module is a file path and differs between ComfyUI versions.
+1. A finder first in `sys.meta_path` answers for modules at or below an isolated directory, matched by path: the name
+   of a pack's root module is a file path and differs between ComfyUI versions.
+2. The loaders with which Python runs a file (source, bytecode, extension) hand one that lies in an isolated directory
+   to its provider instead of running it. ComfyUI loads pack roots by location, past every finder, and so do packs that
+   loop over their files; this also reaches those that took `spec_from_file_location` before we were there, or name
+   the loader themselves. ComfyUI's own `load_custom_node` goes on to do the registering.
 
-Both only hand out modules made by `presence`; neither reads or starts anything by itself.
+What neither sees, a file that is read and executed as text, is looked for afterwards; see `strays`.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.abc
 import importlib.machinery
-import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
-#: Scripts of a pack that are no nodes: the host runs them itself.
-_HOST_SCRIPTS = frozenset({"prestartup_script.py", "install.py", "uninstall.py"})
+from comfy_env_core.comfyui.isolated_paths import IsolatedPaths, Place
 
-
-class ModuleProvider(Protocol):
-    """Fills the module that stands in the host for an isolated file or directory."""
-
-    def provide(self, module: ModuleType, location: Path) -> None: ...
-
-
-class IsolatedPaths:
-    """Which isolated directory a path belongs to: the innermost one. Paths are compared as written and as resolved."""
-
-    def __init__(self, providers: Iterable[tuple[Path, ModuleProvider]]) -> None:
-        self._providers: dict[str, ModuleProvider] = {}
-        for directory, provider in providers:
-            for spelling in {os.path.abspath(directory), os.path.realpath(directory)}:
-                self._providers[os.path.normcase(spelling)] = provider
-        self._inside = tuple(directory + os.sep for directory in self._providers)
-        self._names = frozenset(os.path.basename(directory) for directory in self._providers)
-
-    def provider_of(self, path: str) -> ModuleProvider | None:
-        wanted = os.path.normcase(path)
-        if wanted not in self._providers and not wanted.startswith(self._inside):
-            return None
-        while wanted not in self._providers:
-            wanted = os.path.dirname(wanted)
-        return self._providers[wanted]
-
-    def is_isolated_directory(self, path: str) -> bool:
-        return os.path.normcase(path) in self._providers
-
-    def could_be_named(self, name: str) -> bool:
-        """Whether some isolated directory has this name: a quick 'no' for the thousands of ordinary imports."""
-        return os.path.normcase(name) in self._names
+#: Of a pack that is isolated as a whole, the host's own scripts; ComfyUI-Manager runs them in a process of their own.
+_HOST_SCRIPTS = frozenset({"install.py", "uninstall.py"})
+_PRESTARTUP_SCRIPT = "prestartup_script.py"
+#: What a module can be made of besides source. The endings are those of any Python, not only of this one.
+_COMPILED_ENDINGS = (".so", ".pyd", ".pyc")
 
 
-class IsolatedLoader(importlib.abc.Loader):
+class IsolatedLoader:
     """Lets a provider fill the module instead of running the file."""
 
-    def __init__(self, provider: ModuleProvider, location: Path, is_package: bool) -> None:
-        self._provider = provider
-        self._location = location
+    def __init__(self, place: Place, is_package: bool) -> None:
+        self._place = place
         self._is_package = is_package
 
     def is_package(self, fullname: str) -> bool:
         return self._is_package
 
+    def get_code(self, fullname: str) -> None:
+        """Asked by `runpy`, which would run it here."""
+        raise ImportError(
+            f"{str(self._place.location)!r} cannot be run as a program: it belongs to an isolated directory, whose "
+            "code runs in an environment of its own. Import it instead."
+        )
+
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        self._provider.provide(module, self._location)
+        self._place.provider.provide(module, self._place.location)
 
 
-class IsolatedFinder(importlib.abc.MetaPathFinder):
-    """Finds modules and packages below isolated directories; knows nothing else."""
+class IsolatedFinder:
+    """Finds modules and packages at or below isolated directories; knows nothing else."""
 
     def __init__(self, paths: IsolatedPaths) -> None:
         self._paths = paths
@@ -87,67 +64,136 @@ class IsolatedFinder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         tail = fullname.rpartition(".")[2]
         if path is None:
-            return self._find_top_level(fullname) if self._paths.could_be_named(tail) else None
+            return self._find_top_level(fullname)
         for entry in path:
-            candidate = os.path.join(entry, tail)
-            provider = self._paths.provider_of(candidate)
-            if provider is not None:
-                spec = _spec_for(fullname, candidate, provider)
-                if spec is not None:
-                    return spec
+            spec = self._find_in(entry, tail, fullname)
+            if spec is not None:
+                return spec
         return None
+
+    def _find_in(self, entry: str, tail: str, fullname: str) -> importlib.machinery.ModuleSpec | None:
+        candidate = os.path.join(entry, tail)
+        place = self._paths.place_of(candidate)
+        return _spec_for(fullname, candidate, place) if place is not None else None
 
     def _find_top_level(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
-        """A pack put the parent of its isolated directory on `sys.path`: only that very directory counts."""
-        for entry in sys.path:
-            candidate = os.path.abspath(os.path.join(entry, fullname))
-            if self._paths.is_isolated_directory(candidate):
-                provider = self._paths.provider_of(candidate)
-                return _spec_for(fullname, candidate, provider) if provider is not None else None
+        """A pack put an isolated directory, or the parent of one, on `sys.path`.
+
+        Whatever stands before that entry keeps its right to the name: many an isolated directory is called "nodes".
+        """
+        for index, entry in enumerate(sys.path):
+            if not self._paths.leads_in(entry):
+                continue
+            spec = self._find_in(os.path.abspath(entry), fullname, fullname)
+            if spec is not None:
+                return None if _is_found_before(fullname, index) else spec
         return None
 
 
-def _spec_for(
-    fullname: str, candidate: str, provider: ModuleProvider
-) -> importlib.machinery.ModuleSpec | None:
-    """A spec for the directory or file `candidate` (written without `.py`), None when neither exists."""
+def _is_found_before(fullname: str, index: int) -> bool:
+    """Whether Python would take the module from itself or from the first `index` entries of `sys.path`."""
+    if importlib.machinery.BuiltinImporter.find_spec(fullname) is not None:
+        return True
+    if importlib.machinery.FrozenImporter.find_spec(fullname) is not None:
+        return True
+    earlier = importlib.machinery.PathFinder.find_spec(fullname, sys.path[:index])
+    # Without a loader it is a mere folder, which gives way to a module anywhere later.
+    return earlier is not None and earlier.loader is not None
+
+
+def _spec_for(fullname: str, candidate: str, place: Place) -> importlib.machinery.ModuleSpec | None:
+    """A spec for the module that `candidate` (a path without ending) is, in the order in which Python looks."""
+    init = os.path.join(candidate, "__init__.py")
+    if os.path.isfile(init):
+        return _package_spec(fullname, candidate, place.at("__init__.py"), init)
+    if os.path.isfile(candidate + ".py"):
+        return _module_spec(fullname, place.with_ending(".py"), candidate + ".py")
+    compiled = _compiled_file(candidate)
+    if compiled is not None:
+        return _module_spec(fullname, place.with_ending(".py"), compiled)
     if os.path.isdir(candidate):
-        init = os.path.join(candidate, "__init__.py")
-        location = init if os.path.isfile(init) else candidate
-        loader = IsolatedLoader(provider, Path(location), is_package=True)
-        spec = importlib.machinery.ModuleSpec(fullname, loader, origin=location, is_package=True)
-        spec.submodule_search_locations = [candidate]
-    elif os.path.isfile(candidate + ".py"):
-        location = candidate + ".py"
-        loader = IsolatedLoader(provider, Path(location), is_package=False)
-        spec = importlib.machinery.ModuleSpec(fullname, loader, origin=location)
-    else:
-        return None
-    spec.has_location = os.path.isfile(location)
+        return _package_spec(fullname, candidate, place, candidate)
+    return None
+
+
+def _package_spec(fullname: str, folder: str, place: Place, origin: str) -> importlib.machinery.ModuleSpec:
+    loader: Any = IsolatedLoader(place, is_package=True)  # Any: a loader by its methods
+    spec = importlib.machinery.ModuleSpec(fullname, loader, origin=origin, is_package=True)
+    spec.submodule_search_locations = [folder]
+    spec.has_location = origin != folder
     return spec
+
+
+def _module_spec(fullname: str, place: Place, origin: str) -> importlib.machinery.ModuleSpec:
+    loader: Any = IsolatedLoader(place, is_package=False)  # Any: as above
+    spec = importlib.machinery.ModuleSpec(fullname, loader, origin=origin)
+    spec.has_location = True
+    return spec
+
+
+def _compiled_file(candidate: str) -> str | None:
+    """A module without source: made for the environment's Python, so its ending says nothing to this one."""
+    folder, tail = os.path.split(candidate)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    for name in names:
+        if name.startswith(tail + ".") and name.endswith(_COMPILED_ENDINGS):
+            return os.path.join(folder, name)
+    return None
 
 
 def install(paths: IsolatedPaths) -> Callable[[], None]:
     """Puts both hooks in place; returns the function that takes them out again (for tests)."""
-    original = importlib.util.spec_from_file_location
-
-    @functools.wraps(original)
-    def spec_from_file_location(name: str, location: Any = None, **kwargs: Any) -> Any:
-        # A loader of the caller's own is the caller's decision: an organisation policy loads packs that way.
-        if location is not None and kwargs.get("loader") is None:
-            path = os.path.abspath(os.fsdecode(location))
-            provider = paths.provider_of(path)
-            if provider is not None and os.path.basename(path) not in _HOST_SCRIPTS:
-                is_package = os.path.basename(path) == "__init__.py"
-                kwargs["loader"] = IsolatedLoader(provider, Path(path), is_package)
-        return original(name, location, **kwargs)
-
-    finder = IsolatedFinder(paths)
-    importlib.util.spec_from_file_location = spec_from_file_location
+    finder: Any = IsolatedFinder(paths)  # Any: a finder by its method
     sys.meta_path.insert(0, finder)
+    restore = [
+        _turn_loader(importlib.machinery.SourceFileLoader, paths),
+        _turn_loader(importlib.machinery.SourcelessFileLoader, paths),
+        _turn_loader(importlib.machinery.ExtensionFileLoader, paths),
+        _keep_from_loading(importlib.machinery.ExtensionFileLoader, paths),
+    ]
 
     def uninstall() -> None:
-        importlib.util.spec_from_file_location = original
         sys.meta_path.remove(finder)
+        for undo in reversed(restore):
+            undo()
 
     return uninstall
+
+
+def _turn_loader(loader: type, paths: IsolatedPaths) -> Callable[[], None]:
+    """Makes `loader.exec_module` ask the provider of an isolated file; returns what undoes it."""
+    original = loader.exec_module  # type: ignore[attr-defined]  # every file loader has it
+
+    @functools.wraps(original)
+    def exec_module(self: Any, module: ModuleType) -> None:
+        place = paths.place_of(os.path.abspath(self.path))
+        if place is None or place.is_top_level(_HOST_SCRIPTS):
+            original(self, module)
+        elif place.is_top_level({_PRESTARTUP_SCRIPT}):
+            pass  # Its imports may be missing here. The pack's worker runs it, before it imports the pack.
+        else:
+            place.provider.provide(module, place.location)
+
+    return _replace(loader, "exec_module", exec_module)
+
+
+def _keep_from_loading(loader: type, paths: IsolatedPaths) -> Callable[[], None]:
+    """An extension's code comes into the process with the module object, before it is executed."""
+    original = loader.create_module  # type: ignore[attr-defined]  # every loader has it
+
+    @functools.wraps(original)
+    def create_module(self: Any, spec: importlib.machinery.ModuleSpec) -> Any:
+        return None if paths.place_of(os.path.abspath(self.path)) is not None else original(self, spec)
+
+    return _replace(loader, "create_module", create_module)
+
+
+def _replace(owner: type, name: str, value: Any) -> Callable[[], None]:
+    own = vars(owner).get(name)
+    setattr(owner, name, value)
+    if own is None:  # inherited
+        return lambda: delattr(owner, name)
+    return lambda: setattr(owner, name, own)

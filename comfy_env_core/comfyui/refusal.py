@@ -12,6 +12,7 @@ from types import ModuleType
 import folder_paths
 
 from comfy_env_core.comfyui import hooks
+from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
 
 #: Where packs keep the file in practice: at their root, in a folder of nodes, or one below.
 _PLACES = ("*/comfy-env.toml", "*/*/comfy-env.toml", "*/*/*/comfy-env.toml")
@@ -32,7 +33,7 @@ class Refusal:
 def refuse_isolated_packs(reason: str) -> None:
     """Makes ComfyUI list every pack that needs us as failed, with `reason`."""
     refusal = Refusal(reason)
-    hooks.install(hooks.IsolatedPaths((directory, refusal) for directory in _isolated_directories()))
+    hooks.install(IsolatedPaths((directory, refusal) for directory in _isolated_directories()))
 
 
 def _isolated_directories() -> Iterable[Path]:

@@ -11,6 +11,7 @@ from comfy_env_core import __version__, assembly
 from comfy_env_core.comfyui import hooks, policy
 from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
 from comfy_env_core.comfyui.host import Host
+from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
 from comfy_env_core.comfyui.log_lines import name_our_lines
 from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.comfyui.session import Session, holder
@@ -57,7 +58,7 @@ def prestartup() -> None:
     manager.add_listener(Narrator(log, manager.names_of))
     manager.add_listener(session)
     hooks.install(
-        hooks.IsolatedPaths(
+        IsolatedPaths(
             (presence.site.site.directory, _AllowingWorkers(presence, manager))
             for presence in presences.values()
         )

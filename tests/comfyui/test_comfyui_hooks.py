@@ -6,23 +6,14 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ExtensionFileLoader, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from hostimports import Recorder, hooked, load_root
 
 from comfy_env_core.comfyui import hooks
-
-
-class Recorder:
-    """A provider that only writes down what it was asked to fill."""
-
-    def __init__(self) -> None:
-        self.provided: list[tuple[str, Path]] = []
-
-    def provide(self, module: ModuleType, location: Path) -> None:
-        self.provided.append((module.__name__, location))
-        module.FILLED = True  # type: ignore[attr-defined]
+from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
 
 
 @pytest.fixture
@@ -41,25 +32,8 @@ def pack(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recorder(pack: Path) -> Iterator[Recorder]:
-    before, path = set(sys.modules), list(sys.path)
-    recorder = Recorder()
-    uninstall = hooks.install(hooks.IsolatedPaths([(pack / "nodes" / "mesh", recorder)]))
-    yield recorder
-    uninstall()
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
-def load_root(pack: Path) -> ModuleType:
-    """As ComfyUI does it: by location, under a name that is the path."""
-    name = str(pack).replace(".", "_x_")
-    spec = importlib.util.spec_from_file_location(name, pack / "__init__.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    with hooked(pack / "nodes" / "mesh") as recorder:
+        yield recorder
 
 
 def test_root_and_host_part_of_a_mixed_pack_run_in_the_host(pack: Path, recorder: Recorder) -> None:
@@ -126,14 +100,6 @@ def test_missing_submodule_is_the_ordinary_error(pack: Path, recorder: Recorder)
         importlib.import_module(root.__name__ + ".nodes.mesh.nothing_here")
 
 
-def test_callers_own_loader_is_respected(pack: Path, recorder: Recorder) -> None:
-    """An organisation policy loads packs through a loader of its own, which we must not replace."""
-    location = pack / "nodes" / "mesh" / "boolean.py"
-    loader = importlib.machinery.SourceFileLoader("guarded", str(location))
-    spec = importlib.util.spec_from_file_location("guarded", location, loader=loader)
-    assert spec is not None and spec.loader is loader
-
-
 def test_isolated_root_is_found_through_a_link(tmp_path: Path) -> None:
     real = tmp_path / "elsewhere" / "pack"
     real.mkdir(parents=True)
@@ -142,33 +108,22 @@ def test_isolated_root_is_found_through_a_link(tmp_path: Path) -> None:
     linked.parent.mkdir()
     linked.symlink_to(real)
     recorder = Recorder()
-    paths = hooks.IsolatedPaths([(linked, recorder)])
+    paths = IsolatedPaths([(linked, recorder)])
     assert paths.provider_of(str(linked / "__init__.py")) is recorder
     assert paths.provider_of(str(real / "__init__.py")) is recorder
 
 
 def test_innermost_isolated_directory_wins(tmp_path: Path) -> None:
     outer, inner = Recorder(), Recorder()
-    paths = hooks.IsolatedPaths([(tmp_path / "pack", outer), (tmp_path / "pack" / "nodes" / "gpu", inner)])
+    paths = IsolatedPaths([(tmp_path / "pack", outer), (tmp_path / "pack" / "nodes" / "gpu", inner)])
     assert paths.provider_of(str(tmp_path / "pack" / "nodes" / "main.py")) is outer
     assert paths.provider_of(str(tmp_path / "pack" / "nodes" / "gpu" / "a.py")) is inner
     assert paths.provider_of(str(tmp_path / "packet" / "a.py")) is None
 
 
-@pytest.mark.parametrize("script", ["prestartup_script.py", "install.py"])
-def test_scripts_that_the_host_runs_itself_are_left_alone(tmp_path: Path, script: str) -> None:
-    (tmp_path / script).write_text("RAN = True\n")
-    recorder = Recorder()
-    uninstall = hooks.install(hooks.IsolatedPaths([(tmp_path, recorder)]))
-    try:
-        spec = importlib.util.spec_from_file_location("script", tmp_path / script)
-        assert spec is not None and not isinstance(spec.loader, hooks.IsolatedLoader)
-    finally:
-        uninstall()
-
-
-def test_uninstalling_restores_both_places() -> None:
-    original, finders = importlib.util.spec_from_file_location, list(sys.meta_path)
-    hooks.install(hooks.IsolatedPaths([]))()
-    assert importlib.util.spec_from_file_location is original
+def test_uninstalling_restores_everything() -> None:
+    loaders = [SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader]
+    before, finders = [dict(vars(loader)) for loader in loaders], list(sys.meta_path)
+    hooks.install(IsolatedPaths([]))()
+    assert [dict(vars(loader)) for loader in loaders] == before
     assert sys.meta_path == finders
