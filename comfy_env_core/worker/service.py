@@ -14,6 +14,7 @@ from comfy_env_core.worker.classes import NodeClasses
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.execution import NodeExecution
 from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.host_objects import install_host_objects
 from comfy_env_core.worker.loading import SiteLoader
 from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.running import RunningCalls
@@ -52,6 +53,7 @@ class Service:
         home = Home(connection, self._running)
         self._loader.install()
         self._bridges.install(home)
+        install_host_objects(home, self._configuration)
         install_standins(home, self._configuration)
 
     def dispatch(self, call: IncomingCall) -> None:

@@ -1,0 +1,40 @@
+"""`comfy.model_management` in a worker: its own models here, the host's there."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.hosted import is_borrowed
+
+MODULE = "comfy.model_management"
+
+
+def adjust_memory(module: ModuleType, home: Home) -> None:
+    """Right after its import. Loading asks each process for the models that live in it; emptying empties both."""
+    load = vars(module)["load_models_gpu"]
+
+    @functools.wraps(load)
+    def load_models_gpu(models: Any, *args: Any, **kwargs: Any) -> None:
+        theirs = [model for model in models if is_borrowed(model)]
+        ours = [model for model in models if not is_borrowed(model)]
+        if theirs:
+            home.ask("host_call", MODULE, "load_models_gpu", [theirs, *args], kwargs)
+        if ours or not theirs:
+            load(ours, *args, **kwargs)
+
+    vars(module)["load_models_gpu"] = load_models_gpu
+    for name in ("soft_empty_cache", "unload_all_models"):
+        vars(module)[name] = _here_and_there(vars(module)[name], home)
+
+
+def _here_and_there(function: Any, home: Home) -> Any:
+    @functools.wraps(function)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        home.ask("host_call", MODULE, function.__name__, list(args), kwargs)
+        return result
+
+    return both
