@@ -60,7 +60,7 @@ def build(comfyui: Path, release: Release, environment: dict[str, str]) -> None:
         blocking = {**environment, "COMFY_ENV_BUILD": "blocking"}
         arguments = ["--extra-model-paths-config", str(custom_nodes)]
         server.start(comfyui, environment=blocking, arguments=arguments, deadline_s=900)
-        states = {name: site["state"] for name, site in server.sites().items()}
+        states = {name: site["state"] for name, site in server.wait_for_sites().items()}
     if set(states.values()) != {"ready"}:
         raise RuntimeError(f"The environment of the test nodes is not ready: {states}\n{server.log_tail()}")
 
