@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from comfy_env_core.wire.calls import IncomingCall
 from comfy_env_core.worker.bridges import Bridges
 from comfy_env_core.worker.classes import NodeClasses
+from comfy_env_core.worker.inputs import InputWatch
 from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.running import RunningCall, RunningCalls, interrupt_exception
+
+log = logging.getLogger("comfy-env.worker")
 
 
 class NodeExecution:
     """Everything here runs on the main thread.
 
     A request is `{"class": [module, qualname], "instance": id or None, "function": name, "args": list,
-    "kwargs": dict, "context": {"prompt_id", "node_id", "list_index"}}`. With an instance id the function is
-    called on that instance, which is made on first use and kept until `forget`; without, on the class.
+    "kwargs": dict, "context": {"prompt_id", "node_id", "list_index", ...}, "inputs": token or None}`. With an instance
+    id the function is called on that instance, which is made on first use and kept until `forget`; without, on the
+    class. With a token, what the function changed in lists and dicts among its arguments is told to the host's service
+    `inputs_changed(token, changes)` before the answer (see inputs.py).
     """
 
     def __init__(
@@ -46,25 +52,55 @@ class NodeExecution:
             request = incoming.args()[0]
             call = RunningCall(incoming, request.get("context") or {})
             self._begin(call)
-            value = self._target(request)(*request["args"], **request["kwargs"])
+            target = self._target(request)
+            self._enter(call, request)
+            value = target(*request["args"], **request["kwargs"])
             if isinstance(value, Coroutine):
                 self._continue(call, value)
                 return
             del request
-            self._end(call)
-            incoming.reply(value)
+            self._reply(call, value)
         # Also SystemExit and KeyboardInterrupt: a node that raises them has failed, the worker has not.
         except BaseException as error:  # noqa: BLE001
             if call is not None:
-                self._end(call)
-            incoming.fail(error)
+                self._fail(call, error)
+            else:
+                incoming.fail(error)
 
     def _begin(self, call: RunningCall) -> None:
+        """Its module is imported, its instance made. That may take long and looks at no flag: who cancels meanwhile is
+        answered at once, and what was begun is there for the next run."""
+
+        def answer_now() -> None:
+            call.incoming.fail(interrupt_exception()())
+
         self._running.begin(call)
         self._bridges.begin(call)
-        call.incoming.on_cancel = self._bridges.interrupt
+        call.incoming.on_cancel = answer_now
         if call.is_cancelled:
             raise interrupt_exception()
+
+    def _enter(self, call: RunningCall, request: dict[str, Any]) -> None:
+        """The function is called next: from now on, cancelling sets ComfyUI's flag."""
+        call.incoming.on_cancel = self._bridges.interrupt
+        if call.is_cancelled:  # answered already; a second answer is ignored
+            raise interrupt_exception()
+        token = request.get("inputs")
+        if token is not None:
+            call.inputs = (token, InputWatch(request))
+
+    def _reply(self, call: RunningCall, value: Any) -> None:
+        self._end(call)
+        _tell_changes(call)
+        call.incoming.reply(value)
+
+    def _fail(self, call: RunningCall, error: BaseException) -> None:
+        self._end(call)
+        try:
+            _tell_changes(call)
+        except Exception:  # whatever the host says to it: the node's own error is what matters now
+            log.warning("What a node changed in its inputs before it failed is lost", exc_info=True)
+        call.incoming.fail(error)
 
     def _end(self, call: RunningCall) -> None:
         call.incoming.on_cancel = _nothing
@@ -84,13 +120,10 @@ class NodeExecution:
 
     async def _finish(self, call: RunningCall, coroutine: Coroutine[Any, Any, Any]) -> None:
         try:
-            value = await coroutine
-            self._end(call)
-            call.incoming.reply(value)
+            self._reply(call, await coroutine)
         # CancelledError among them: it is how a cancelled async node ends.
         except BaseException as error:  # noqa: BLE001
-            self._end(call)
-            call.incoming.fail(interrupt_exception()() if call.is_cancelled else error)
+            self._fail(call, interrupt_exception()() if call.is_cancelled else error)
 
     def _target(self, request: dict[str, Any]) -> Any:
         module, qualname = request["class"]
@@ -101,6 +134,16 @@ class NodeExecution:
         if identity not in self._instances:
             self._instances[identity] = kind()
         return getattr(self._instances[identity], request["function"])
+
+
+def _tell_changes(call: RunningCall) -> None:
+    """The host applies them before the node's answer counts. Raises what the host raises."""
+    if call.inputs is None:
+        return
+    (token, watch), call.inputs = call.inputs, None
+    changes = watch.changes()
+    if changes:
+        call.incoming.connection.call("inputs_changed", [token, changes]).result()
 
 
 def _nothing() -> None:

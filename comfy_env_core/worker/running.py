@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from comfy_env_core.wire.calls import IncomingCall
+from comfy_env_core.worker.inputs import InputWatch
 
 
 class InterruptProcessingException(Exception):  # ComfyUI's name, which packs import
@@ -18,11 +19,16 @@ InterruptProcessingException.__module__ = "comfy.model_management"
 
 
 class RunningCall:
-    """One node call; `context` has prompt_id, node_id, list_index and possibly client_id."""
+    """One node call.
+
+    `context`: prompt_id, node_id, list_index of the node, and client_id, last_node_id, last_prompt_id of ComfyUI's
+    server. `inputs`: the host's token for the call's inputs and their state before it, None if nobody asks for it.
+    """
 
     def __init__(self, incoming: IncomingCall, context: Mapping[str, Any]) -> None:
         self.incoming = incoming
         self.context = context
+        self.inputs: tuple[Any, InputWatch] | None = None
 
     @property
     def is_cancelled(self) -> bool:
