@@ -59,12 +59,15 @@ class WorkerCall:
         """Interrupt the node. If the call is still open after `kill_after_s`, the worker is stopped."""
         if self.done():
             return
-        self._pending.cancel()
+        spec = self._worker.spec
         reason = (
-            f"The node of {self._worker.spec.pack_name!r} did not react to cancel within {kill_after_s:g} s; "
-            "its worker process was stopped. It is started again by the next run."
+            f"A node of {spec.pack_name!r} did not react to cancel within {kill_after_s:g} s "
+            "(COMFY_ENV_INTERRUPT_KILL_S), so its worker process was stopped. What the pack's nodes kept in memory, "
+            f"such as loaded models, is lost; the next run starts the process again. Log: {spec.log_path}"
         )
+        # The timer first: sending waits if the worker reads nothing, and that is when it is needed.
         self.stop_worker_after(kill_after_s, WorkerStopped(reason))
+        self._pending.cancel()
 
     def stop_worker_after(self, delay_s: float, error: WorkerStopped) -> None:
         """If the call is still open then, stop the worker and fail its open calls with `error`."""
