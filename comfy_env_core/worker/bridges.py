@@ -14,6 +14,7 @@ from typing import Any
 
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCall
 
 
@@ -23,7 +24,7 @@ class Bridges:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
 
-    def install(self, home: Home) -> None:
+    def install(self, home: Home, memory: WorkerMemory) -> None:
         """Watch for the imports of the modules concerned."""
         if self._configuration.comfyui is None:
             return
@@ -35,6 +36,7 @@ class Bridges:
         actions: dict[str, Callable[[Any], None]] = {
             "comfy.utils": lambda module: module.set_progress_bar_global_hook(hook),
             "comfy.cli_args": lambda module: vars(module.args).update(arguments),
+            "comfy.model_management": memory.watch,
             # Imported by a node while it runs: too late for `begin`.
             "comfy_execution.utils": lambda module: _set_node_context(module, home.running.current()),
             "comfy_execution.graph_utils": lambda module: _set_graph_prefix(module, home.running.current()),

@@ -46,6 +46,10 @@ class NodeExecution:
         for identity in instances:
             self._instances.pop(identity, None)
 
+    def has_state(self) -> bool:
+        """Whether an instance remembers something that a new one would not (called beside the main thread)."""
+        return any(bool(getattr(node, "__dict__", True)) for node in list(self._instances.values()))
+
     def _run(self, incoming: IncomingCall) -> None:
         call: RunningCall | None = None
         try:

@@ -17,6 +17,7 @@ from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.host_objects import install_host_objects
 from comfy_env_core.worker.loading import SiteLoader
 from comfy_env_core.worker.mainthread import MainThread
+from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
 
@@ -43,16 +44,21 @@ class Service:
         self._classes = NodeClasses(self._loader)
         self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
         self._crew = Crew("comfy-env objects")
+        self._memory = WorkerMemory()
         self._methods = {
             "describe": Method(self.describe),
             "forget": Method(self._execution.forget),
+            "has_state": Method(self._execution.has_state, aside=True),
+            "release_memory": Method(self._memory.release),
+            "tidy_memory": Method(self._memory.tidy),
         }
 
     def attach(self, connection: Connection) -> None:
         """The way home is known: make the host's modules and the site's own importable."""
         home = Home(connection, self._running)
         self._loader.install()
-        self._bridges.install(home)
+        self._memory.attach(home, connection.memory)
+        self._bridges.install(home, self._memory)
         install_host_objects(home, self._configuration)
         install_standins(home, self._configuration)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfy_env_core.comfyui.services import folders, messages, nodes, progress
+from comfy_env_core.comfyui.services import folders, memory, messages, nodes, progress
 from comfy_env_core.supervision import Service
 
 
@@ -12,6 +12,7 @@ def host_services() -> dict[str, Service]:
         "progress": Service(progress.progress, at_once=True),
         "send_sync": Service(messages.send_sync, at_once=True),
         "folder_paths": Service(folders.answer),
+        "vram_need": Service(memory.vram_need),
         "host_table_names": Service(nodes.table_names),
         "host_table_entry": Service(nodes.table_entry),
         "host_member": Service(nodes.member),
