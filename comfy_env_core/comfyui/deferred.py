@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from comfy_env_core.comfyui.joint_memory import JointMemory
 from comfy_env_core.comfyui.proxies import NodeCall
 from comfy_env_core.comfyui.services import folders
 from comfy_env_core.sites.runtime import SiteRuntime
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 class DeferredCaller:
     """A `NodeCaller` for one site."""
 
-    def __init__(self, manager: Manager, site: SiteRuntime) -> None:
+    def __init__(self, manager: Manager, site: SiteRuntime, memory: JointMemory) -> None:
         self._manager = manager
         self._site = site
+        self._memory = memory
 
     @functools.cached_property
     def _caller(self) -> SiteCaller:
         from comfy_env_core.comfyui.calls import SiteCaller  # imports torch, see above
 
+        self._memory.host()
         return SiteCaller(
             run=functools.partial(self._manager.run, self._site),
             has_torch=lambda: self._site.has_torch,
@@ -40,6 +43,7 @@ class DeferredCaller:
         return self._caller.call(call)
 
     async def call_async(self, call: NodeCall) -> Any:
+        self._memory.host().note_prompt_loop()
         return await self._caller.call_async(call)
 
     def file_names(self, folder: str) -> list[str] | None:

@@ -21,6 +21,7 @@ from comfy_env_core.sites.runtime import SiteStatus
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import JobSnapshot
     from comfy_env_core.comfyui.injection import Injector
+    from comfy_env_core.comfyui.joint_memory import JointMemory
 
 log = logging.getLogger("comfy-env")
 
@@ -31,6 +32,7 @@ class Session:
 
     manager: Manager
     presences: Mapping[str, Presence]
+    memory: JointMemory
     injector: Injector | None = None
 
     def connect(self, injector: Injector) -> None:

@@ -12,6 +12,7 @@ from comfy_env_core.comfyui import hooks, policy
 from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
 from comfy_env_core.comfyui.host import Host
 from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.joint_memory import JointMemory
 from comfy_env_core.comfyui.log_lines import name_our_lines
 from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.comfyui.session import Session, holder
@@ -51,10 +52,12 @@ def prestartup() -> None:
         mode=mode,
         host_facts=host.facts,
     )
+    memory = JointMemory(manager)
     presences = {
-        site.id: Presence(site, DeferredCaller(manager, site), mode) for site in manager.sites.values()
+        site.id: Presence(site, DeferredCaller(manager, site, memory), mode)
+        for site in manager.sites.values()
     }
-    session = Session(manager, presences)
+    session = Session(manager, presences, memory)
     manager.add_listener(Narrator(log, manager.names_of))
     manager.add_listener(session)
     hooks.install(

@@ -15,4 +15,4 @@ def vram_need(asker: WorkerSpec, needed_bytes: int, device: str) -> None:
     loads a part of its model then, as ComfyUI does on a small GPU."""
     session = holder.session
     if session is not None:
-        session.memory.join().need(asker.site_id, needed_bytes, device)
+        session.memory.host().need(asker.site_id, needed_bytes, device)
