@@ -60,13 +60,13 @@ class SiteRuntime:
     def module_name_of(self, location: Path) -> str:
         """The worker's name for the file or directory `location` below the pack: the pack's root name and the way down.
 
-        It does not depend on the name that the host imports it by.
+        It does not depend on the name that the host imports it by. A dot inside a name is written as ComfyUI does.
         """
         relative = location.relative_to(self.site.pack.path)
         parts = list(relative.parts[:-1])
         if relative.name and relative.name != "__init__.py":
             parts.append(relative.name.removesuffix(".py"))
-        return ".".join([self.pack_module_name, *parts])
+        return ".".join([self.pack_module_name, *(part.replace(".", "_x_") for part in parts)])
 
     def move(self, target: SiteState, failure: SiteFailure | None = None) -> None:
         """Changes the state by the table. `failure` belongs to `FAILED` and is cleared by every other state."""

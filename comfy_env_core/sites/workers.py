@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.sites.failure import SiteNotReady
 from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.sites.search_path import entries_of_pack
 
 if TYPE_CHECKING:
     from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
@@ -125,7 +127,7 @@ class SiteWorkers:
             source=runtime.source,
             env_vars=site.spec.env_vars if site.spec is not None else {},
             comfyui=self._comfyui_source if needs_comfyui else None,
-            host_facts=self._host_facts,
+            host_facts={**self._host_facts, "pack_paths": entries_of_pack(site.pack.path, sys.path)},
             pycache_dir=self._store.cache_dir / "pycache" / workspace.id,
             log_path=self.log_path(runtime),
             codec_file=self._codec_files.get(own),

@@ -17,10 +17,39 @@ from types import ModuleType
 
 from comfy_env_core.worker.bytecode import PackFolders
 from comfy_env_core.worker.configuration import Configuration
+from comfy_env_core.worker.prestartup import Prestartup
+
+#: What ComfyUI has imported before it loads the first pack: no folder that a pack puts first in `sys.path` hides it.
+_COMFYUI_FIRST = frozenset(
+    (
+        "api_server",
+        "app",
+        "comfy",
+        "comfy_api",
+        "comfy_config",
+        "comfy_execution",
+        "comfy_extras",
+        "comfyui_version",
+        "execution",
+        "latent_preview",
+        "middleware",
+        "node_helpers",
+        "nodes",
+        "protocol",
+        "utils",
+    )
+)
+
+#: What ComfyUI writes for a dot in a pack's path.
+_DOT = "_x_"
 
 
 class SiteLoader:
-    """Owns two import hooks: one for the pack's own names, one for the site folder's bare name."""
+    """Owns the import hooks for the pack's own names, for the site folder's bare name, and for ComfyUI's modules.
+
+    The fact "pack_paths" are the folders of the pack that ComfyUI's process has in `sys.path`, put there by the part of
+    the pack that runs there.
+    """
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -28,27 +57,33 @@ class SiteLoader:
         names = [configuration.module_name]
         for part in configuration.site_parts:
             folders.append(folders[-1] / part)
-            names.append(f"{names[-1]}.{part.replace('.', '_x_')}")
+            names.append(f"{names[-1]}.{part.replace('.', _DOT)}")
         self.site_module = names[-1]
         self._folders = PackFolders(str(configuration.pack_dir), str(configuration.pycache_dir))
         self._own = _Packages(self._folders, dict(zip(names[:-1], folders[:-1])), {names[-1]: folders[-1]})
         bare = {configuration.site_dir.name: configuration.site_dir} if configuration.site_parts else {}
         self._bare = _Packages(self._folders, {}, bare)
+        script = None if configuration.site_parts else configuration.pack_dir / "prestartup_script.py"
+        self._prestartup = Prestartup(script, self._load_file)
 
     def install(self) -> None:
-        """Put the hooks in place, and ComfyUI's source behind everything else."""
+        """Put the hooks in place, and behind everything else ComfyUI's source, then what the pack's host part added."""
         self._folders.install()
+        if self._configuration.comfyui is not None:
+            sys.path.append(str(self._configuration.comfyui))
+            sys.meta_path.insert(0, _FromComfyUI(str(self._configuration.comfyui)))
+        sys.path.extend(self._configuration.host_facts.get("pack_paths") or ())
         sys.meta_path.insert(0, self._own)
         # Behind all others: a site folder called "nodes" must not hide ComfyUI's module of that name.
         sys.meta_path.append(self._bare)
-        if self._configuration.comfyui is not None:
-            sys.path.append(str(self._configuration.comfyui))
 
     def load(self, name: str, path: str | None = None) -> ModuleType:
         """The module, imported if it is not yet. `path` is its file, for names only a pack's own loop knows.
 
-        Raises whatever the import raises.
+        Before the first one the pack's prestartup script is run, if the whole pack is isolated. Raises whatever the
+        import raises.
         """
+        self._prestartup.run_once()
         if name in sys.modules:
             return sys.modules[name]
         if self._bare.has(name.partition(".")[0]) and sys.meta_path[0] is not self._bare:
@@ -89,6 +124,8 @@ class _Packages:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Called by the import system."""
+        if path is not None and _DOT in fullname.rpartition(".")[2] and not self.has(fullname):
+            return self._find_dotted(fullname, path)
         folder = self._executed.get(fullname)
         if folder is not None and (folder / "__init__.py").is_file():
             source = str(folder / "__init__.py")
@@ -104,6 +141,30 @@ class _Packages:
         spec = importlib.machinery.ModuleSpec(fullname, _EmptyLoader(), is_package=True)  # type: ignore[arg-type]  # a loader by its methods
         spec.submodule_search_locations = [str(folder)]
         return spec
+
+    def _find_dotted(self, fullname: str, path: Sequence[str]) -> importlib.machinery.ModuleSpec | None:
+        """A file with a dot in its name, which only a loop of the pack's finds; the host names it as ComfyUI would."""
+        for folder in path:
+            source = Path(folder, fullname.rpartition(".")[2].replace(_DOT, ".") + ".py")
+            if source.is_file():
+                loader = self._folders.loader(fullname, str(source))
+                return importlib.util.spec_from_file_location(fullname, str(source), loader=loader)
+        return None
+
+
+class _FromComfyUI:
+    """A finder for what ComfyUI has in `sys.modules` when it loads packs."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Called by the import system."""
+        if fullname not in _COMFYUI_FIRST:
+            return None
+        return importlib.machinery.PathFinder.find_spec(fullname, [self._source])
 
 
 class _EmptyLoader:
