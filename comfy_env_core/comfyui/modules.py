@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.comfyui.in_host import MakesProxies
 from comfy_env_core.wire.values.snapshot import thaw
 
 log = logging.getLogger("comfy-env")
@@ -27,7 +27,7 @@ class NotReady:
     """
 
 
-def fill(module: ModuleType, description: Mapping[str, Any], factory: ProxyFactory) -> None:
+def fill(module: ModuleType, description: Mapping[str, Any], factory: MakesProxies) -> None:
     """Gives `module` the exports of a described module. `description`: see `comfy_env_core.worker.description`."""
     proxies = factory.proxies(description)
     for name, export in description["exports"].items():
@@ -35,9 +35,20 @@ def fill(module: ModuleType, description: Mapping[str, Any], factory: ProxyFacto
             setattr(module, name, proxies[export["class"]])
         elif "classes" in export:
             setattr(module, name, {key: proxies[index] for key, index in export["classes"].items()})
+        elif "entrypoint" in export or "entrypoint_error" in export:
+            setattr(module, name, _entrypoint(export, proxies))
         elif "value" in export:
             setattr(module, name, thaw(export["value"]))
     _explain_the_rest(module, description)
+
+
+def _entrypoint(export: Mapping[str, Any], proxies: Sequence[type]) -> Any:
+    # Imports ComfyUI's V3 API, and that torch: a pack that has V3 nodes is loaded after it.
+    from comfy_env_core.comfyui.v3.extension import make_entrypoint, make_failing_entrypoint
+
+    if "entrypoint_error" in export:
+        return make_failing_entrypoint(export["entrypoint_error"])
+    return make_entrypoint([proxies[index] for index in export["entrypoint"].values()])
 
 
 def fill_unready(module: ModuleType, source: Path | None) -> None:

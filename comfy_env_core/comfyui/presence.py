@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from comfy_env_core.comfyui import modules
+from comfy_env_core.comfyui.in_host import MixedFactory
 from comfy_env_core.comfyui.proxies import NodeCaller, ProxyFactory
 from comfy_env_core.manager import BuildMode
 from comfy_env_core.sites.runtime import Description, SiteRuntime
@@ -23,7 +24,7 @@ class Presence:
 
     def __init__(self, site: SiteRuntime, caller: NodeCaller, mode: BuildMode) -> None:
         self.site = site
-        self._factory = ProxyFactory(caller)
+        self._factory = MixedFactory(ProxyFactory(caller), site)
         self._mode = mode
         self._provided: dict[str, tuple[ModuleType, str, Description | None]] = {}
         self._importers: set[str] = set()

@@ -105,7 +105,7 @@ class Hosting:
                 return self.call(module.__name__, name, args, kwargs)
             return object.__new__(cls)
 
-        kind.__new__ = make  # type: ignore[method-assign]  # as a class body would
+        kind.__new__ = make  # type: ignore[assignment]  # as a class body would
 
     def _route_node(self, module: str, node: Any) -> None:
         """A node's function: FUNCTION of a V1 class, the class method `execute` of a V3 class."""
@@ -140,7 +140,7 @@ class Hosting:
         return method
 
     def _routed_classmethod(self, original: Any, module: str, qualname: str) -> Any:
-        return classmethod(self._routed_method(original, module, f"{qualname}.execute"))  # type: ignore[arg-type]
+        return classmethod(self._routed_method(original, module, f"{qualname}.execute"))
 
 
 def holds_host_object(value: Any) -> bool:
