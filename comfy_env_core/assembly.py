@@ -38,7 +38,7 @@ def assemble(
         store=store,
         planner=Planner(comfyui_source, settings, environ),
         make_builder=lambda tell: _make_builder(store, settings(), tell),
-        make_pool=lambda: _make_pool(services),
+        make_pool=lambda: _make_pool(services, environ),
         make_spec=_make_spec,
         comfyui_source=comfyui_source,
         module_name=root_module_name,
@@ -64,10 +64,10 @@ def _make_builder(store: Store, settings: UserSettings, tell: Callable[[JobSnaps
     return Builder(store, EngineChooser(store, settings).choose, [tell])
 
 
-def _make_pool(services: HostServices) -> WorkerPool:
-    from comfy_env_core.supervision import WorkerPool
+def _make_pool(services: HostServices, environ: Mapping[str, str]) -> WorkerPool:
+    from comfy_env_core.supervision import IdlePolicy, WorkerPool
 
-    return WorkerPool(services)
+    return WorkerPool(services, policy=IdlePolicy.from_environment(environ))
 
 
 def _make_spec(**facts: Any) -> WorkerSpec:
