@@ -83,14 +83,17 @@ def connect() -> None:
     if session is None or session.injector is not None:
         return
     # These import torch, which was too early at prestartup; see `deferred`.
+    import nodes
     from server import PromptServer
 
     from comfy_env_core.api.events import EventFeed
     from comfy_env_core.api.routes import add_routes
     from comfy_env_core.comfyui.injection import Injector, unregister_unready
+    from comfy_env_core.comfyui.web.installation import install as install_web
 
     server = PromptServer.instance
     add_routes(server.routes, session.manager)
+    install_web(server, nodes.EXTENSION_WEB_DIRS, session.manager)
     feed = EventFeed(server.send_sync)
     session.manager.allow_workers()
     session.connect(Injector(server.loop, feed.nodes_changed))

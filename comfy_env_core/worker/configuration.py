@@ -49,6 +49,11 @@ class Configuration(NamedTuple):
         return Codecs(own, others=Codecs(self.other_codec_files))
 
     @property
+    def max_upload_bytes(self) -> int:
+        """The largest request body that a pack's routes read at once, as ComfyUI was told (in MiB)."""
+        return round((self.host_facts.get("cli_args") or {}).get("max_upload_size", 100) * 1024 * 1024)
+
+    @property
     def site_parts(self) -> tuple[str, ...]:
         """The names of the folders from the pack down to the site; empty for a pack isolated as a whole."""
         return self.site_dir.relative_to(self.pack_dir).parts

@@ -20,6 +20,8 @@ from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
+from comfy_env_core.worker.web.registrations import Registrations
+from comfy_env_core.worker.web.site import SiteWeb
 
 
 class Method(NamedTuple):
@@ -44,10 +46,16 @@ class Service:
         self._classes = NodeClasses(self._loader)
         self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
         self._crew = Crew("comfy-env objects")
+        self._registrations = Registrations(configuration.pack_name, configuration.max_upload_bytes)
+        site_web = SiteWeb(self._registrations, self._loader)
         self._memory = WorkerMemory()
         self._methods = {
             "describe": Method(self.describe),
             "forget": Method(self._execution.forget),
+            "load": Method(site_web.load),
+            "missing": Method(site_web.missing, aside=True),
+            "open_web": Method(site_web.open, aside=True),
+            "rewrite_prompt": Method(site_web.rewrite_prompt, aside=True),
             "has_state": Method(self._execution.has_state, aside=True),
             "release_memory": Method(self._memory.release),
             "tidy_memory": Method(self._memory.tidy),
@@ -60,7 +68,7 @@ class Service:
         self._memory.attach(home, connection.memory)
         self._bridges.install(home, self._memory)
         install_host_objects(home, self._configuration)
-        install_standins(home, self._configuration)
+        install_standins(home, self._configuration, self._registrations)
 
     def dispatch(self, call: IncomingCall) -> None:
         """Take a call on whichever thread reads."""
@@ -83,11 +91,15 @@ class Service:
             self._answer(call)
 
     def describe(self, module: str, path: str | None = None) -> dict[str, Any]:
-        """Import a module of the site and describe it (see description.py)."""
+        """Import a module of the site and describe it (see description.py).
+
+        "web" is what the pack has registered with ComfyUI's server so far (see web/registrations.py).
+        """
         # Late: it needs inspect, which a warm boot that only runs nodes can do without.
         from comfy_env_core.worker.description import describe_module  # noqa: PLC0415
 
-        return describe_module(self._loader.load(module, path), self._classes)
+        description = describe_module(self._loader.load(module, path), self._classes)
+        return {**description, "web": self._registrations.describe()}
 
     def _belongs_aside(self, call: IncomingCall) -> bool:
         if call.connection.is_own(call):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfy_env_core.comfyui.services import folders, memory, messages, nodes, progress
+from comfy_env_core.comfyui.services import folders, memory, messages, nodes, progress, web
 from comfy_env_core.supervision import Service
 
 
@@ -10,6 +10,8 @@ def host_services() -> dict[str, Service]:
     """The services of the running ComfyUI."""
     return {
         "progress": Service(progress.progress, at_once=True),
+        "prompt_server": Service(web.prompt_server),
+        "server_module": Service(web.server_module),
         "send_sync": Service(messages.send_sync, at_once=True),
         "folder_paths": Service(folders.answer),
         "vram_need": Service(memory.vram_need),

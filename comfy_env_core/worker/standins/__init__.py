@@ -6,6 +6,7 @@ ComfyUI's source is absent.
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence
@@ -14,13 +15,17 @@ from types import ModuleType
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.standins import comfy, folder_paths, server
+from comfy_env_core.worker.web.registrations import Registrations
 
 Fill = Callable[[ModuleType, Home, Configuration], None]
 
 
-def install_standins(home: Home, configuration: Configuration) -> None:
+def install_standins(home: Home, configuration: Configuration, registrations: Registrations) -> None:
     """Put them in front of everything else; each is made when it is first imported."""
-    fills: dict[str, Fill] = {"folder_paths": folder_paths.fill, "server": server.fill}
+    fills: dict[str, Fill] = {
+        "folder_paths": folder_paths.fill,
+        "server": functools.partial(server.fill, registrations=registrations),
+    }
     if configuration.comfyui is None:
         fills.update(
             {

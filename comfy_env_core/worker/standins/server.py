@@ -1,53 +1,69 @@
-"""`server.PromptServer`, as far as node code uses it while it runs: messages to the browser.
+"""`server`, as packs use it: messages to the browser, routes, prompt handlers, and what else they read of the server.
 
-HTTP routes and prompt handlers belong to the host's process; what a pack registers here is noted in the log and
-has no effect.
+What a pack registers is collected in `Registrations`; what only ComfyUI's own server knows is asked of it.
 """
 
 from __future__ import annotations
 
-import logging
+import struct
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.web.registrations import Registrations
 
-log = logging.getLogger("comfy-env.worker")
+#: Attributes that are facts of the node call that asks.
+_FACTS = {"client_id": "client_id", "last_node_id": "node_id", "last_prompt_id": "prompt_id"}
+#: Attributes that this process has of its own.
+_OWN = frozenset({"routes", "app", "loop"})
 
 
-def fill(module: ModuleType, home: Home, configuration: Configuration) -> None:
-    """`PromptServer` with its `instance`."""
-    server = PromptServer(home)
-    vars(module)["PromptServer"] = type(
-        "PromptServer", (PromptServer,), {"__module__": "server", "instance": server}
-    )
+def fill(
+    module: ModuleType, home: Home, configuration: Configuration, *, registrations: Registrations
+) -> None:
+    """`PromptServer` with its `instance`, `BinaryEventTypes`, and the modules that packs take from here."""
+    # Any: the attribute `instance` of a class that is made here
+    kind: Any = type("PromptServer", (PromptServer,), {"__module__": "server"})
+    kind.instance = kind(home, registrations)
+    vars(module).update(PromptServer=kind, BinaryEventTypes=BinaryEventTypes)
+
+    def look_up(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module 'server' has no attribute {name!r}")
+        if name in ("web", "aiohttp"):
+            return _aiohttp(name, configuration.pack_name)
+        return _ask(home, "server_module", name)
+
+    module.__getattr__ = look_up  # type: ignore[method-assign]
+
+
+class BinaryEventTypes:
+    """The numbers of ComfyUI's binary messages. Source: its protocol.py."""
+
+    PREVIEW_IMAGE = 1
+    UNENCODED_PREVIEW_IMAGE = 2
+    TEXT = 3
+    PREVIEW_IMAGE_WITH_METADATA = 4
 
 
 class PromptServer:
-    """The server as the pack's process sees it."""
+    """The server as the pack's process sees it. What it lacks is looked up in ComfyUI's own, at every use."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, registrations: Registrations) -> None:
         self._home = home
-        self.routes = Routes()
-        self.supports = ["custom_nodes_from_web"]
-        self.sockets: dict[str, Any] = {}
+        self._registrations = registrations
+        self.on_prompt_handlers = registrations.prompt_handlers
 
-    @property
-    def client_id(self) -> Any:
-        """The browser that started the current run; None means all."""
-        return self._home.running.fact("client_id")
-
-    @property
-    def last_node_id(self) -> Any:
-        """The node that runs."""
-        return self._home.running.fact("node_id")
-
-    @property
-    def last_prompt_id(self) -> Any:
-        """The prompt that runs."""
-        return self._home.running.fact("prompt_id")
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"'PromptServer' object has no attribute {name!r}")
+        if name in _FACTS:
+            return self._home.running.fact(_FACTS[name])
+        if name in _OWN:
+            return getattr(self._registrations, name)
+        return _ask(self._home, "prompt_server", name)
 
     def send_sync(self, event: Any, data: Any, sid: Any = None) -> None:
         """Send a message to the browser."""
@@ -57,26 +73,43 @@ class PromptServer:
         """Send a message to the browser."""
         self._home.send_sync(event, data, sid)
 
+    async def send_json(self, event: Any, data: Any, sid: Any = None) -> None:
+        """Send a message to the browser."""
+        self._home.send_sync(event, data, sid)
+
+    async def send_bytes(self, event: Any, data: Any, sid: Any = None) -> None:
+        """Send a binary message to the browser."""
+        self._home.send_sync(event, bytes(data), sid)
+
+    async def send_image(self, image_data: Any, sid: Any = None) -> None:
+        """Send (format, Pillow image, longest side) to the browser."""
+        self._home.send_sync(BinaryEventTypes.UNENCODED_PREVIEW_IMAGE, image_data, sid)
+
     def send_progress_text(self, text: Any, node_id: Any, sid: Any = None) -> None:
-        """Show a text under a node."""
-        self._home.send_sync("progress_text", {"nodeId": node_id, "text": text}, sid)
+        """Show a text under a node. The message: u32 big endian, length of the node's id; the id; the text."""
+        content = text.encode() if isinstance(text, str) else bytes(text)
+        node = str(node_id).encode()
+        self._home.send_sync(BinaryEventTypes.TEXT, struct.pack(">I", len(node)) + node + content, sid)
 
     def add_on_prompt_handler(self, handler: Callable[[Any], Any]) -> None:
-        """Not forwarded."""
-        log.warning("A prompt handler (%r) has no effect in an isolated environment", handler)
+        """Have `handler(json)` rewrite what the browser queues, before it is validated."""
+        self.on_prompt_handlers.append(handler)
 
 
-class Routes:
-    """Takes route handlers and leaves them alone."""
+def _ask(home: Home, service: str, name: str) -> Any:
+    try:
+        return home.ask(service, name)
+    except LookupError as error:  # nodes are described without ComfyUI, at installation
+        raise AttributeError(f"{name!r} of ComfyUI's server cannot be had: {error}") from error
 
-    def __getattr__(self, method: str) -> Any:
-        if method.startswith("_"):
-            raise AttributeError(method)
 
-        def register(path: Any = "", *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-            log.warning(
-                "The route %s %s is not served: its pack runs in another process", method.upper(), path
-            )
-            return lambda handler: handler
-
-        return register
+def _aiohttp(name: str, pack_name: str) -> Any:
+    """aiohttp, or its `web`, which ComfyUI's server module imports and packs take from there."""
+    try:
+        import aiohttp.web  # noqa: PLC0415  # see Registrations._web
+    except ImportError as error:
+        raise ImportError(
+            f"'server' has no {name!r} in the environment of {pack_name!r}, which has no aiohttp. "
+            'Add it to the comfy-env.toml: aiohttp = "*" below [pypi-dependencies].'
+        ) from error
+    return aiohttp if name == "aiohttp" else aiohttp.web
