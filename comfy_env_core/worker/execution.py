@@ -21,9 +21,10 @@ class NodeExecution:
     """Everything here runs on the main thread.
 
     A request is `{"class": [module, qualname], "instance": id or None, "function": name, "args": list,
-    "kwargs": dict, "context": {"prompt_id", "node_id", "list_index", ...}, "inputs": token or None}`. With an instance
-    id the function is called on that instance, which is made on first use and kept until `forget`; without, on the
-    class. With a token, what the function changed in lists and dicts among its arguments is told to the host's service
+    "kwargs": dict, "hidden": dict or None, "context": {"prompt_id", "node_id", "list_index", ...},
+    "inputs": token or None}`. With an instance id the function is called on that instance, which is made on first use
+    and kept until `forget`; without, on the class, with `hidden` on a clone of it (see v3_calls.py). With a token, what
+    the function changed in lists and dicts among its arguments is told to the host's service
     `inputs_changed(token, changes)` before the answer (see inputs.py).
     """
 
@@ -134,6 +135,12 @@ class NodeExecution:
         kind = self._classes.find(module, qualname)
         identity = request["instance"]
         if identity is None:
+            hidden = request.get("hidden")
+            if hidden is not None:
+                # Late: it needs inspect, which V1 nodes can do without.
+                from comfy_env_core.worker.v3_calls import v3_function  # noqa: PLC0415
+
+                return v3_function(kind, request["function"], hidden)
             return getattr(kind, request["function"])
         if identity not in self._instances:
             self._instances[identity] = kind()

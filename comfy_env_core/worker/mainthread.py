@@ -66,14 +66,44 @@ class MainThread:
         if self._loop is None:
             import asyncio  # noqa: PLC0415  # costs 30 ms and 5 MB that workers with sync nodes need not pay
 
-            self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
-            # Work may have been posted between our last look at the queue and the line above.
-            self._loop.call_soon(self._drain)
-        task = self._loop.create_task(coroutine)
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            self._adopt(loop)
+            task = loop.create_task(coroutine)
+        else:
+            task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def complete(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine to its end before anything else, and give its result. Only on the main thread.
+
+        Where an event loop runs, this is inside it, and it cannot run once more: then another thread has one of its
+        own. Else a loop is made, which stays only if the coroutine left tasks behind: without one, calls are quicker.
+        """
+        import asyncio  # noqa: PLC0415  # see `create_task`
+
+        if self._loop is not None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # hardly ever needed
+
+            with ThreadPoolExecutor(1) as executor:
+                return executor.submit(asyncio.run, coroutine).result()
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            return loop.run_until_complete(coroutine)
+        finally:
+            if asyncio.all_tasks(loop):
+                self._adopt(loop)
+            else:
+                asyncio.set_event_loop(None)
+                loop.close()
+
+    def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # Work may have been posted between our last look at the queue and the line above.
+        loop.call_soon(self._drain)
 
     def cancel_task(self, task: asyncio.Task[None]) -> None:
         """Cancel from any thread."""

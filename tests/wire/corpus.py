@@ -24,7 +24,8 @@ from wire.layout import Message, Side, extension, raw_message, tensor_message
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.objects.codecs import Codecs
 from comfy_env_core.wire.objects.parcels import make_parcel
-from comfy_env_core.wire.values.snapshot import AcceptingDict, AcceptingTuple, Wildcard
+from comfy_env_core.wire.values.odd_containers import AcceptingDict, AcceptingTuple
+from comfy_env_core.wire.values.type_names import wildcard
 from comfy_env_core.wire.values.types import TypeCode
 
 
@@ -89,7 +90,7 @@ class Corpus:
             "path": [pathlib.Path("/tmp/a b"), pathlib.PureWindowsPath("c:/x"), Ellipsis],
             "enum": [Colour.RED],
             "dicts": [OrderedDict([("b", 1), ("a", (2,))]), defaultdict(list, {1: [2]}), Counter("aab")],
-            "wildcards": [Wildcard("*"), AcceptingDict({"a": 1}, ("*",), True), deque([1, 2], 3)],
+            "wildcards": [wildcard("*"), AcceptingDict({"a": 1}, ("*",), True), deque([1, 2], 3)],
             "accepting": [_accepting_tuple(), types.SimpleNamespace(a=1, b=(2,))],
             "arguments": ["run", {"class": ["m", "Node"], "args": [1, "x"], "kwargs": {"seed": 7}}],
             "nothing": None,
@@ -182,5 +183,5 @@ class Corpus:
 
 def _accepting_tuple() -> AcceptingTuple:
     made = AcceptingTuple(("IMAGE",))
-    made.default = "IMAGE"
+    made.beyond = ["IMAGE"]
     return made

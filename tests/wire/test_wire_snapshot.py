@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_env_core.wire import freeze, thaw
-from comfy_env_core.wire.values.snapshot import FolderList, Opaque
+from comfy_env_core.wire.values.snapshot import Opaque
 
 
 class AnyType(str):  # noqa: SLOT000
@@ -96,15 +96,6 @@ def test_dicts_and_tuples_that_accept_everything_still_do() -> None:
     )
     outputs = travelled(ByPassTuple(("IMAGE",)))
     assert outputs[0] == outputs[17] == "IMAGE" and len(outputs) == 1
-
-
-def test_file_names_are_looked_up_afresh() -> None:
-    names = FolderList(["old.pt"])
-    names.folder = "loras"
-    frozen = json.loads(json.dumps(freeze((names, {}))))
-    assert thaw(frozen) == (["old.pt"], {})
-    assert thaw(frozen, {"loras": ["new.pt"]}.get) == (["new.pt"], {})
-    assert thaw(frozen, lambda folder: None) == (["old.pt"], {})
 
 
 def test_what_has_no_meaning_elsewhere_is_named() -> None:

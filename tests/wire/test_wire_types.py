@@ -21,7 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfy_env_core.wire.values.snapshot import AcceptingDict, AcceptingTuple, FolderList, Wildcard
+from comfy_env_core.wire.values.file_lists import FileList
+from comfy_env_core.wire.values.odd_containers import AcceptingDict, AcceptingTuple
+from comfy_env_core.wire.values.type_names import TypeName
 from comfy_env_core.wire.values.types import TypeCode, build_value, plain_base, reduce_value
 
 PLAIN = (type(None), bool, int, float, str, bytes)
@@ -274,9 +276,9 @@ def test_bytearray_is_sent_as_a_view_of_its_memory() -> None:
 
 def test_type_names_that_match_everything_still_do() -> None:
     back = travelled(Anything("*"))
-    assert type(back) is Wildcard and back == "*" and hash(back) == hash("*")
+    assert type(back) is TypeName and back == "*" and hash(back) == hash("*")
     assert not back != "IMAGE"  # noqa: SIM202
-    assert type(travelled(back)) is Wildcard
+    assert type(travelled(back)) is TypeName
     assert (
         reduce_value(type("Loud", (str,), {})("x")) is None
         and plain_base(type("Loud", (str,), {})("x")) == "x"
@@ -305,7 +307,7 @@ def test_dicts_and_tuples_that_hold_everything_still_do() -> None:
 
 
 def test_lists_and_numbers_of_a_class_of_their_own_arrive_as_what_they_equal() -> None:
-    assert type(plain_base(FolderList(["a"]))) is list
+    assert type(plain_base(FileList(["a"]))) is list
     assert plain_base(type("Big", (int,), {})(5)) == 5
     saved = type("SavedResult", (dict,), {"__module__": "comfy_api.latest._ui"})(filename="x.png")
     assert type(plain_base(saved)) is dict and plain_base(saved) == {"filename": "x.png"}

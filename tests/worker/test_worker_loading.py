@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import types
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,10 @@ def test_description_keeps_what_comfyui_looks_at(
     assert "folder_paths" not in exports
     node = described["classes"][exports["NODE_CLASS_MAPPINGS"]["classes"]["A"]]
     assert set(node["attributes"]) == {"CATEGORY", "FUNCTION", "RETURN_TYPES", "OUTPUT_IS_LIST"}
-    types = thaw(node["attributes"]["RETURN_TYPES"])
-    assert types == ("*", "MASK") and operator.ne(types[0], "INT") is operator.eq(types[0], "INT") is False
-    inputs = thaw(node["input_types"], lambda folder: ["b.pt"] if folder == "loras" else None)
+    returned = thaw(node["attributes"]["RETURN_TYPES"])
+    assert returned == ("*", "MASK")
+    assert operator.ne(returned[0], "INT") is operator.eq(returned[0], "INT") is False
+    inputs = thaw(node["input_types"], types.SimpleNamespace(in_folder={"loras": ["b.pt"]}.get))
     assert inputs["required"]["x"] == ("FLOAT", {"max": float("inf")})
     assert inputs["required"]["model"] == (["b.pt"],)
     functions = node["functions"]
@@ -170,7 +172,7 @@ def test_classes_that_share_a_name_are_told_apart_also_by_a_new_worker(
     spec = spec_for(pack)
     described = describe(start_worker(spec), spec.module_name)
     names = [kind["qualname"] for kind in described["classes"]]
-    assert names == ["make.<locals>.Node", "make.<locals>.Node#2"]
+    assert names == ["NODE_CLASS_MAPPINGS[one]", "NODE_CLASS_MAPPINGS[two]"]
     fresh = start_worker(spec)
     for name, number in ((names[1], 2), (names[0], 1)):
         answer = fresh.call("run", request(spec.module_name, "run", qualname=name, instance=name)).result(10)

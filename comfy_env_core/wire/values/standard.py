@@ -14,6 +14,7 @@ import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
+from comfy_env_core.wire.values.odd_containers import AcceptingDict, AcceptingTuple
 from comfy_env_core.wire.values.payloads import (
     as_attributes,
     as_bytes,
@@ -24,7 +25,7 @@ from comfy_env_core.wire.values.payloads import (
     as_text,
     as_writable,
 )
-from comfy_env_core.wire.values.snapshot import AcceptingDict, AcceptingTuple, Wildcard
+from comfy_env_core.wire.values.type_names import TypeName, wildcard
 
 # A fraction is brought to lowest terms when it is made, in time that grows with the square of its length.
 MAX_FRACTION_BITS = 1 << 16
@@ -134,9 +135,9 @@ def build_namespace(payload: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(**as_attributes(payload))
 
 
-def build_wildcard(payload: Any) -> Wildcard:
+def build_wildcard(payload: Any) -> TypeName:
     """From its text."""
-    return Wildcard(as_text(payload))
+    return wildcard(as_text(payload))
 
 
 def build_accepting_dict(payload: Any) -> AcceptingDict:
@@ -150,7 +151,7 @@ def build_accepting_tuple(payload: Any) -> AcceptingTuple:
     """From [elements, default]."""
     elements, default = as_list(payload, 2)
     accepting = AcceptingTuple(as_list(elements))
-    accepting.default = default
+    accepting.beyond = [default]
     return accepting
 
 

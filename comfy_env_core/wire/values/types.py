@@ -19,8 +19,10 @@ from collections.abc import Callable
 from typing import Any
 
 from comfy_env_core.wire.values import classes, dtypes, images, moments, standard
+from comfy_env_core.wire.values.file_lists import FileList
+from comfy_env_core.wire.values.odd_containers import beyond, default_for_any_key
 from comfy_env_core.wire.values.payloads import as_bytes, as_list
-from comfy_env_core.wire.values.snapshot import FolderList, default_beyond, default_for_any_key, is_wildcard
+from comfy_env_core.wire.values.type_names import is_wildcard
 
 
 class TypeCode(enum.IntEnum):
@@ -120,7 +122,7 @@ def plain_base(value: Any) -> Any:
     equal to; a handle in its place would not be.
     """
     kind = type(value)
-    if issubclass(kind, FolderList):
+    if issubclass(kind, FileList):
         return list(value)
     if (kind.__module__, kind.__qualname__) in PLAIN_DICTS and issubclass(kind, dict):
         return dict(value)
@@ -155,7 +157,7 @@ def _reduce_accepting_dict(value: dict[Any, Any]) -> list[Any] | None:
 
 
 def _reduce_accepting_tuple(value: tuple[Any, ...]) -> list[Any] | None:
-    default = default_beyond(value)
+    default = beyond(value)
     return [list(tuple.__iter__(value)), default[0]] if default else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.wire.values.snapshot import FolderList
+from comfy_env_core.wire.values.file_lists import file_names
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
 
@@ -66,10 +66,8 @@ def _call(home: Home, function: str, *args: Any, **kwargs: Any) -> Any:
     return home.folder_paths(function, args, kwargs)
 
 
-def _filename_list(home: Home, folder_name: str) -> FolderList:
-    names = FolderList(home.folder_paths("get_filename_list", [folder_name]))
-    names.folder = folder_name
-    return names
+def _filename_list(home: Home, folder_name: str) -> list[str]:
+    return file_names(folder_name, home.folder_paths("get_filename_list", [folder_name]))
 
 
 class ModelFolders(dict):  # type: ignore[type-arg]  # folder name -> (paths, extensions), as in ComfyUI
