@@ -1,9 +1,9 @@
-"""The methods a worker offers: ping, describe, run, forget, shutdown, and the use of objects it lent."""
+"""The methods a worker offers: ping, describe and describe_inputs, run, forget, shutdown, the use of what it lent."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from comfy_env_core.wire.calls import IncomingCall
@@ -12,6 +12,7 @@ from comfy_env_core.wire.crew import Crew
 from comfy_env_core.worker.bridges import Bridges
 from comfy_env_core.worker.classes import NodeClasses
 from comfy_env_core.worker.configuration import Configuration
+from comfy_env_core.worker.entrypoints import Entrypoints
 from comfy_env_core.worker.execution import NodeExecution
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.host_objects import install_host_objects
@@ -43,7 +44,7 @@ class Service:
         self._running = RunningCalls()
         self._bridges = Bridges(configuration)
         self._loader = SiteLoader(configuration)
-        self._classes = NodeClasses(self._loader)
+        self._classes = NodeClasses(self._loader, Entrypoints(main_thread.complete, configuration.comfyui))
         self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
         self._crew = Crew("comfy-env objects")
         self._registrations = Registrations(configuration.pack_name, configuration.max_upload_bytes)
@@ -51,6 +52,7 @@ class Service:
         self._memory = WorkerMemory()
         self._methods = {
             "describe": Method(self.describe),
+            "describe_inputs": Method(self.describe_inputs),
             "forget": Method(self._execution.forget),
             "load": Method(site_web.load),
             "missing": Method(site_web.missing, aside=True),
@@ -100,6 +102,12 @@ class Service:
 
         description = describe_module(self._loader.load(module, path), self._classes)
         return {**description, "web": self._registrations.describe()}
+
+    def describe_inputs(self, names: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """What INPUT_TYPES of these classes ([module, qualname] each) say now (see description.py)."""
+        from comfy_env_core.worker.description import describe_inputs  # noqa: PLC0415  # late, as above
+
+        return [describe_inputs(self._classes.find(module, qualname)) for module, qualname in names]
 
     def _belongs_aside(self, call: IncomingCall) -> bool:
         if call.connection.is_own(call):
