@@ -135,7 +135,7 @@ def _names_by_class(description: Description) -> dict[int, list[str]]:
     """The node ids under which each class of a description is exported, by its number there."""
     names: dict[int, list[str]] = {}
     for export in description["exports"].values():
-        for name, index in (export.get("classes") or {}).items():
+        for name, index in (export.get("classes") or export.get("entrypoint") or {}).items():
             names.setdefault(index, []).append(name)
     return names
 

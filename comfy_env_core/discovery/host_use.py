@@ -10,8 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import HostNeed
-from .host_names import HOST_MODULES, TORCH_FAMILY, Reach, is_whole_module_lean, reach
-from .imports import FileImports, Import, read_imports
+from .host_names import (
+    HOST_MODULES,
+    TORCH_FAMILY,
+    Reach,
+    is_about_tensors,
+    is_live,
+    is_whole_module_lean,
+    reach,
+)
+from .imports import FileImports, Import, Use, read_imports
 from .walking import walk
 
 # Parsing takes most of the time, and packs carry whole research repositories: a file without any of these words
@@ -125,6 +133,18 @@ class _Reading:
             if first in modules:
                 target = f"{modules[first]}.{rest}" if rest else modules[first]
                 self._judge(path, use.line, use.text, target, counts_module=True)
+        for use in found.classes:
+            self._judge_class(path, use, found)
+
+    def _judge_class(self, path: str, use: Use, found: FileImports) -> None:
+        """What stays in the host can be called, but is no class here."""
+        first, _, rest = use.text.partition(".")
+        for each in found.imports:
+            if each.bound == first and not each.level:
+                target = f"{each.bound_to}.{rest}" if rest else each.bound_to
+                if is_live(target):
+                    self.needs_comfyui = True
+                    self._show_once(path, use.line, f"class {use.text}", target.partition(".")[0])
 
     def _judge(self, path: str, line: int, text: str, target: str, *, counts_module: bool) -> None:
         found = reach(target)
@@ -137,8 +157,10 @@ class _Reading:
         if needs_comfyui:
             self.needs_comfyui = True
             self._show_once(path, line, text, top)
-        else:
-            self._show_once(path, line, f"{text} (has a stand-in)", f"{top} stand-in")
+            return
+        self._show_once(path, line, f"{text} (has a stand-in)", f"{top} stand-in")
+        if is_about_tensors(target):
+            self.torch_packages.add("torch")
 
     def _show_once(self, path: str, line: int, text: str, name: str) -> None:
         self.shown[name] += 1

@@ -50,10 +50,14 @@ class Use:
 
 @dataclass
 class FileImports:
-    """What was found. `problem` says why the file could not be parsed; its imports are then told line by line."""
+    """What was found. `problem` says why the file could not be parsed; its imports are then told line by line.
+
+    `classes` are those uses for which nothing but a class will do: as a base, in isinstance, after except.
+    """
 
     imports: list[Import] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    classes: list[Use] = field(default_factory=list)
     problem: str | None = None
 
 
@@ -101,6 +105,7 @@ def _from_lines(source: bytes, problem: str) -> FileImports:
         found.imports += _from_tree(tree).imports
     # Nor is seen what is used of a module: it counts as used whole.
     found.uses = [Use(each.line, each.bound) for each in found.imports if each.bound]
+    found.classes = list(found.uses)
     return found
 
 
@@ -117,6 +122,7 @@ def _from_tree(tree: ast.Module) -> FileImports:
         elif isinstance(node, ast.Try):
             body_guarded = is_guarded or any(_catches_import_error(handler) for handler in node.handlers)
             waiting += [(child, body_guarded) for child in node.body]
+            found.classes += (Use(each.lineno, _dotted(each)[0]) for each in _caught(node))
             rest: list[ast.AST] = [*node.handlers, *node.orelse, *node.finalbody]
             waiting += [(child, is_guarded) for child in rest]
         elif isinstance(node, ast.Attribute | ast.Name):
@@ -125,6 +131,7 @@ def _from_tree(tree: ast.Module) -> FileImports:
         else:
             if isinstance(node, ast.Call):
                 found.imports += _import_call(node, is_guarded)
+            found.classes += (Use(each.lineno, _dotted(each)[0]) for each in _needed_classes(node))
             waiting += [(child, is_guarded) for child in ast.iter_child_nodes(node)]
     found.imports.sort(key=lambda each: each.line)
     return found
@@ -151,6 +158,23 @@ def _import_call(node: ast.Call, is_guarded: bool) -> Iterator[Import]:
     if isinstance(node.func, ast.Name | ast.Attribute) and _dotted(node.func)[0] in _IMPORT_CALLS:
         module = first.value.lstrip(".")
         yield Import(node.lineno, module, None, len(first.value) - len(module), is_guarded, None, module)
+
+
+def _needed_classes(node: ast.AST) -> list[ast.expr]:
+    """The bases of a class definition, and what isinstance and issubclass compare with."""
+    if isinstance(node, ast.ClassDef):
+        return node.bases
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 2:
+        return _each(node.args[1]) if node.func.id in ("isinstance", "issubclass") else []
+    return []
+
+
+def _caught(node: ast.Try) -> list[ast.expr]:
+    return [each for handler in node.handlers if handler.type is not None for each in _each(handler.type)]
+
+
+def _each(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
 
 
 def _note_use(node: ast.Attribute | ast.Name, found: FileImports) -> ast.AST | None:

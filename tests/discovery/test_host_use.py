@@ -38,6 +38,17 @@ def use_of(tmp_path: Path) -> Callable[[str | bytes], HostUse]:
         "from comfy import model_management as mm\nmm.throw_exception_if_processing_interrupted()",
         "import comfy.model_management\nERROR = comfy.model_management.InterruptProcessingException",
         "import folder_paths\nx = folder_paths\nfolder_paths.get_output_directory()",
+        "import nodes\nLARGEST = nodes.MAX_RESOLUTION",
+        "from nodes import MAX_RESOLUTION, NODE_DISPLAY_NAME_MAPPINGS",
+        "import comfy.samplers\nx = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS",
+        "from comfy.samplers import SAMPLER_NAMES",
+        "from comfy_execution.graph_utils import GraphBuilder, is_link\nclass Mine(GraphBuilder): pass",
+        "from comfy_execution.graph import ExecutionBlocker",
+        "from comfy_execution.utils import get_executing_context",
+        "from comfy.comfy_types import IO, ComfyNodeABC, InputTypeDict\nclass Mine(ComfyNodeABC): pass",
+        "from comfy.comfy_types.node_typing import IO",
+        "import node_helpers\nnode_helpers.conditioning_set_values([])",
+        "import comfy.model_management as mm\nmm.soft_empty_cache()\nmm.unload_all_models()",
         "from folder_paths import *",
         "import importlib\nimportlib.import_module('folder_paths')",
         "from server import PromptServer\nPromptServer.instance.send_sync('a', {})",
@@ -59,24 +70,30 @@ def test_source_that_needs_nothing(use_of: Callable[[str], HostUse], source: str
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("import nodes", 1),
-        ("\nimport comfy.samplers", 2),
-        ("from comfy import sd", 1),
+        ("import execution", 1),
+        ("\nimport comfy.ldm", 2),
+        ("from comfy import lora", 1),
+        ("import nodes\nclass Mine(nodes.SaveImage): pass", 2),
+        ("from nodes import SaveImage as Base\nclass Mine(object, Base): pass", 2),
+        ("import comfy.samplers as s\nif isinstance(1, (int, s.KSampler)): pass", 2),
+        ("import nodes\ntry:\n    pass\nexcept nodes.Odd:\n    pass", 4),
+        ("import comfy.samplers\ncomfy.samplers.simple_scheduler", 2),
+        ("import comfy.sd\ncomfy.sd.VAE(sd={})", 2),
         ("from comfy.utils import ProgressBar, common_upscale", 1),
         ("from comfy.utils import *", 1),
         ("import comfy.utils\n\ncomfy.utils.common_upscale", 3),
         ("import comfy.utils\nu = comfy.utils", 2),
         ("import comfy.utils as u\nhasattr(u, 'ProgressBar')", 2),
-        ("import comfy\n\n\ncomfy.model_management.get_torch_device()", 4),
-        ("from comfy import model_management as mm\nmm.get_torch_device()", 2),
+        ("import comfy\n\n\ncomfy.model_management.load_models_gpu([])", 4),
+        ("from comfy import model_management as mm\nmm.load_models_gpu([])", 2),
         ("import server\nserver.BinaryEventTypes", 2),
         ("from comfy_api.latest import io", 1),
-        ("from comfy_execution.graph_utils import GraphBuilder", 1),
+        ("from comfy_execution.graph import DynamicPrompt", 1),
         ("from comfy_extras import nodes_mask", 1),
         ("import importlib\nm = importlib.import_module('comfy.utils')", 2),
         ("from app.user_manager import UserManager", 1),
-        ("def f():\n    import node_helpers", 2),
-        ("try:\n    import comfy.sd\nexcept ImportError:\n    pass", 2),
+        ("def f():\n    from node_helpers import image_alpha_fix", 2),
+        ("try:\n    import comfy.lora\nexcept ImportError:\n    pass", 2),
     ],
 )
 def test_source_that_needs_comfyui_is_shown_with_its_line(
@@ -98,6 +115,13 @@ def test_source_that_needs_comfyui_is_shown_with_its_line(
         "try:\n    import torch\nfinally:\n    pass",
         "try:\n    import json\nexcept ImportError:\n    import torch",
         "import torch\nfrom comfy.utils import ProgressBar",
+        "import nodes\nnodes.VAEDecode().decode(vae, samples)",
+        "from nodes import common_ksampler",
+        "import nodes\nnodes.NODE_CLASS_MAPPINGS['X']",
+        "import comfy\ncomfy.model_management.get_torch_device()",
+        "import comfy.samplers\ncomfy.samplers.KSampler(model)",
+        "import comfy.sample\ncomfy.sample.sample(model)",
+        "from comfy import sd\nsd.load_checkpoint_guess_config(path)",
     ],
 )
 def test_source_that_needs_torch(use_of: Callable[[str], HostUse], source: str) -> None:
@@ -120,10 +144,10 @@ def test_torchvision_needs_torch_and_is_named(use_of: Callable[[str], HostUse]) 
 
 
 def test_comfyui_outweighs_torch_and_both_are_told(use_of: Callable[[str], HostUse]) -> None:
-    found = use_of("import torch\nimport nodes")
+    found = use_of("import torch\nimport execution")
     assert found.need is HostNeed.COMFYUI
     assert found.imports_torch
-    assert found.evidence == ("nodes.py:1 import torch", "nodes.py:2 import nodes")
+    assert found.evidence == ("nodes.py:1 import torch", "nodes.py:2 import execution")
 
 
 def test_a_file_that_does_not_parse_is_noted_and_its_import_lines_count(plant: Plant) -> None:
@@ -145,6 +169,7 @@ def test_a_file_that_does_not_parse_is_noted_and_its_import_lines_count(plant: P
 def test_what_an_unparsed_file_uses_of_a_module_is_unknown_and_so_counts_whole(plant: Plant) -> None:
     assert host_use(plant({"a.py": "import comfy.utils\nx = = 1\n"}), ()).need is HostNeed.COMFYUI
     assert host_use(plant({"a.py": "import folder_paths\nx = = 1\n"}), ()).need is HostNeed.NONE
+    assert host_use(plant({"a.py": "import nodes\nx = = 1\n"}), ()).need is HostNeed.COMFYUI
 
 
 @pytest.mark.parametrize(
@@ -180,9 +205,9 @@ def test_nothing_is_executed(use_of: Callable[[str], HostUse], tmp_path: Path) -
 def test_nested_sites_and_environments_are_not_read(plant: Plant) -> None:
     top = plant(
         {
-            "inner/a.py": "import nodes",
+            "inner/a.py": "import execution",
             "venv/pyvenv.cfg": "",
-            "venv/b.py": "import nodes",
+            "venv/b.py": "import execution",
             "c.py": "import torch",
         }
     )
@@ -192,12 +217,12 @@ def test_nested_sites_and_environments_are_not_read(plant: Plant) -> None:
 def test_modules_of_the_pack_outside_the_site_are_followed_when_imported_relatively(plant: Plant) -> None:
     top = plant(
         {
-            "pack/__init__.py": "import nodes",  # the parents of a site are never executed in its worker
-            "pack/not_imported.py": "import nodes",
+            "pack/__init__.py": "import execution",  # the parents of a site are never executed in its worker
+            "pack/not_imported.py": "import execution",
             "pack/shared/__init__.py": "from .sizes import SIZE",
             "pack/shared/sizes.py": "import torch",
             "pack/helpers.py": "from comfy.utils import ProgressBar",
-            "pack/nodes/__init__.py": "import nodes",
+            "pack/nodes/__init__.py": "import execution",
             "pack/nodes/mesh/__init__.py": "from . import boolean",
             "pack/nodes/mesh/boolean.py": "from ...shared import SIZE\nfrom ... import helpers",
         }
@@ -211,7 +236,7 @@ def test_modules_of_the_pack_outside_the_site_are_followed_when_imported_relativ
 
 
 def test_relative_imports_do_not_leave_the_pack(plant: Plant) -> None:
-    top = plant({"other.py": "import nodes", "pack/nodes/a.py": "from ... import other"})
+    top = plant({"other.py": "import execution", "pack/nodes/a.py": "from ... import other"})
     assert host_use(top / "pack/nodes", (), top / "pack").need is HostNeed.NONE
 
 

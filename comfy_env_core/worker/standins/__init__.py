@@ -1,7 +1,7 @@
 """Small stand-ins for ComfyUI's modules, so that a pack that only needs these imports without ComfyUI.
 
-`folder_paths` and `server` hold the host's state and are stand-ins in every environment. `comfy` is one only where
-ComfyUI's source is absent.
+`folder_paths` and `server` hold the host's state and are stand-ins in every environment. The others are so only where
+ComfyUI's source is absent; discovery's `host_names` lists what they have, and must follow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from types import ModuleType
 
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.standins import comfy, folder_paths, server
+from comfy_env_core.worker.standins import (
+    comfy,
+    comfy_execution,
+    comfy_types,
+    folder_paths,
+    live,
+    server,
+)
 from comfy_env_core.worker.web.registrations import Registrations
 
 Fill = Callable[[ModuleType, Home, Configuration], None]
@@ -29,9 +36,17 @@ def install_standins(home: Home, configuration: Configuration, registrations: Re
     if configuration.comfyui is None:
         fills.update(
             {
-                "comfy": comfy.fill_package,
+                "comfy": live.fill_package,
+                "comfy.comfy_types": comfy_types.fill,
+                "comfy.comfy_types.node_typing": comfy_types.fill,
+                "comfy.model_management": live.fill_model_management,
                 "comfy.utils": comfy.fill_utils,
-                "comfy.model_management": comfy.fill_model_management,
+                "comfy_execution": comfy_execution.fill_package,
+                "comfy_execution.graph": comfy_execution.fill_graph,
+                "comfy_execution.graph_utils": comfy_execution.fill_graph_utils,
+                "comfy_execution.utils": comfy_execution.fill_utils,
+                "node_helpers": comfy_types.fill_node_helpers,
+                **dict.fromkeys(live.MODULES, live.fill),
             }
         )
     sys.meta_path.insert(0, _StandIns(fills, home, configuration))
