@@ -1,11 +1,14 @@
 """ComfyUI's own modules in a worker, where what they work on is in the host: its nodes and its models.
 
 `nodes` is not executed before something of it is used: it imports all of ComfyUI's model code, and packs often import
-it without need, or without knowing (`comfy_execution.graph` does).
+it without need, or without knowing (`comfy_execution.graph` does). Nor are ComfyUI's other modules, which in its own
+process are all there: `import comfy` is enough for `comfy.samplers`.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +24,9 @@ from comfy_env_core.worker.hosted_memory import adjust_memory
 from comfy_env_core.worker.lazy_modules import LazyLoader
 
 log = logging.getLogger("comfy-env.worker")
+
+#: Whose modules are imported when they are asked for.
+_PACKAGES = ("comfy", "comfy_api", "comfy_execution", "comfy_extras")
 
 
 def install_host_objects(home: Home, configuration: Configuration) -> None:
@@ -47,10 +53,15 @@ class _HostObjects:
             if spec is not None and spec.loader is not None and self._is_comfyuis(spec):
                 spec.loader = LazyLoader(spec.loader, self._fill_nodes, self._host_member, self._note_written)  # type: ignore[assignment]  # a loader by its methods
             return spec
-        action = self._action(fullname)
-        spec = self._found_by_others(fullname, path, target) if action is not None else None
-        if action is not None and spec is not None and spec.loader is not None:
-            spec.loader = _LoaderThen(spec.loader, action)  # type: ignore[assignment]
+        if fullname.partition(".")[0] not in _PACKAGES and not self._hosting.is_concerned(fullname):
+            return None
+        spec = self._found_by_others(fullname, path, target)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec.loader = _LoaderThen(spec.loader, _import_on_demand)  # type: ignore[assignment]  # as above
+        elif spec is not None and spec.loader is not None:
+            action = self._action(fullname)
+            if action is not None:
+                spec.loader = _LoaderThen(spec.loader, action)  # type: ignore[assignment]  # as above
         return spec
 
     def _action(self, module: str) -> Callable[[ModuleType], None] | None:
@@ -91,8 +102,19 @@ class _HostObjects:
             )
 
 
+def _import_on_demand(package: ModuleType) -> None:
+    def look_up(name: str) -> Any:
+        child = f"{package.__name__}.{name}"
+        if name.startswith("__") or importlib.util.find_spec(child) is None:
+            raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
+        return importlib.import_module(child)
+
+    if "__getattr__" not in vars(package):
+        package.__getattr__ = look_up  # type: ignore[method-assign]
+
+
 class _LoaderThen:
-    """A loader with an action behind it."""
+    """A loader with an action behind it. A package without `__init__.py` has none."""
 
     def __init__(self, loader: Any, action: Callable[[ModuleType], None]) -> None:
         self._loader = loader
@@ -100,11 +122,12 @@ class _LoaderThen:
 
     def create_module(self, spec: ModuleSpec) -> Any:
         """As the real loader."""
-        return self._loader.create_module(spec)
+        return None if self._loader is None else self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         """As the real loader, then the action."""
-        self._loader.exec_module(module)
+        if self._loader is not None:
+            self._loader.exec_module(module)
         self._action(module)
 
     def __getattr__(self, name: str) -> Any:

@@ -38,7 +38,7 @@ USING: Mapping[str, tuple[str, ...]] = {
 #: The same for classes, when they are called; subclasses of a pack stay here.
 USING_CLASSES: Mapping[str, tuple[str, ...]] = {"comfy.samplers": ("CFGGuider", "KSampler")}
 
-#: They load a model from files.
+#: They load a model from files, or make what uses one.
 LOADING: Mapping[str, tuple[str, ...]] = {
     "comfy.clip_vision": ("load",),
     "comfy.controlnet": ("load_controlnet",),
@@ -46,6 +46,7 @@ LOADING: Mapping[str, tuple[str, ...]] = {
         *("load_checkpoint", "load_checkpoint_guess_config", "load_clip", "load_diffusion_model"),
         *("load_gligen", "load_style_model", "load_unet"),
     ),
+    "comfy.samplers": ("ksampler", "sampler_object"),
 }
 
 #: The same for classes.

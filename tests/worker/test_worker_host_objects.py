@@ -34,7 +34,7 @@ COMFYUI = {
         NODE_DISPLAY_NAME_MAPPINGS = {"VAEDecode": "VAE Decode"}
     """,
     "heavy.py": "",
-    "comfy/__init__.py": "",
+    "comfy/ldm/attention.py": "HEADS = 8",
     "comfy/sample.py": """
         def sample(model, noise, callback=None):
             return "here"
@@ -70,7 +70,6 @@ COMFYUI = {
     """,
     "comfy_execution/__init__.py": "",
     "comfy_execution/graph.py": "import nodes\nclass ExecutionBlocker:\n    pass\n",
-    "comfy_extras/__init__.py": "",
     "comfy_extras/nodes_mask.py": """
         class InvertMask:
             FUNCTION = "invert"
@@ -205,6 +204,12 @@ def test_looking_at_all_modules_does_not_execute_nodes(run: Nodes) -> None:
     assert run.get("run", f"bool({looked})")
     run.get("run", "__import__('importlib').import_module('nodes').__name__")
     assert run.get("run", "'heavy' in sys.modules") is False
+
+
+def test_modules_of_comfyui_are_there_without_being_imported_one_by_one(run: Nodes) -> None:
+    assert run.get("run", "'comfy.ldm' in sys.modules") is False
+    assert run.get("run", "comfy.ldm.attention.HEADS") == 8
+    assert run.get("run", "hasattr(comfy, 'nothing')") is False
 
 
 def test_what_fails_while_nodes_is_executed_is_raised_where_it_was_used(run: Nodes, comfyui: Path) -> None:
