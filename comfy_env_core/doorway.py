@@ -37,6 +37,14 @@ def install(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def serve_comfy_env() -> None:
+    """Makes `import comfy_env` work in this program, which is the installer of a pack."""
+    from comfy_env_core.cli.comfy_env import InstallerBackend
+    from comfy_env_core.compat import ComfyEnvFinder
+
+    ComfyEnvFinder(InstallerBackend(install, _store_root())).install()
+
+
 def _prepare() -> str | None:
     """Makes our own libraries importable; logs and returns what is missing and cannot be fetched."""
     outcome = bootstrap.ensure_runtime(_store_root())

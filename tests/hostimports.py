@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from comfy_env_core.comfyui import hooks
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.isolated_paths import IsolatedPaths, ModuleProvider
 
 
 class Recorder:
@@ -29,11 +29,11 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def hooked(*directories: Path) -> Iterator[Recorder]:
+def hooked(*directories: Path, provider: ModuleProvider | None = None) -> Iterator[Recorder]:
     """These directories are isolated; what was imported meanwhile and changed in sys.path is undone at the end."""
     before, path = set(sys.modules), list(sys.path)
     recorder = Recorder()
-    uninstall = hooks.install(IsolatedPaths((directory, recorder) for directory in directories))
+    uninstall = hooks.install(IsolatedPaths((each, provider or recorder) for each in directories))
     try:
         yield recorder
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from comfy_env_core import assembly
-from comfy_env_core.discovery import host_skips, scan
+from comfy_env_core.discovery import Scan, host_skips, scan
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     directories = tuple(Path(os.path.abspath(path)) for path in options.custom_nodes) or (
         _custom_nodes_beside_us(),
     )
-    found = scan(directories, host_skips(disable_all=False, whitelist=()))
+    found = _only(options.pack, scan(directories, host_skips(disable_all=False, whitelist=())))
     store = Store.default()
     comfyui_source = assembly.find_comfyui(directories[0])
     manager = assembly.assemble(
@@ -95,6 +96,15 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         manager.shutdown()
     return _summary(manager, time.monotonic() - began)
+
+
+def _only(packs: Sequence[str], found: Scan) -> Scan:
+    """What was found of these packs, or all if none is named."""
+    if not packs:
+        return found
+    return dataclasses.replace(
+        found, sites=tuple(site for site in found.sites if site.pack.path.name in packs)
+    )
 
 
 def _host_facts() -> dict[str, Any]:
@@ -130,5 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=Path,
         help="custom_nodes directories; the default is the one that this pack lies in",
+    )
+    parser.add_argument(
+        "--pack", action="append", default=[], help="build for this folder alone; may be given several times"
     )
     return parser
