@@ -18,7 +18,7 @@ from comfy_env_core.environments.atomic import write_atomically
 log = logging.getLogger("comfy-env")
 
 #: Grows when the meaning of the fields or of a description changes.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
