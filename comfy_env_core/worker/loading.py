@@ -11,7 +11,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -65,6 +65,8 @@ class SiteLoader:
         self._bare = _Packages(self._folders, {}, bare)
         script = None if configuration.site_parts else configuration.pack_dir / "prestartup_script.py"
         self._prestartup = Prestartup(script, self._load_file)
+        #: Called after each import that `load` made.
+        self.after_import: list[Callable[[], None]] = []
 
     def install(self) -> None:
         """Put the hooks in place, and behind everything else ComfyUI's source, then what the pack's host part added."""
@@ -90,9 +92,11 @@ class SiteLoader:
             # Asked for by name: the host saw the pack import it so, with the folder first in sys.path.
             sys.meta_path.remove(self._bare)
             sys.meta_path.insert(0, self._bare)
-        if path is not None and self._own.find_spec(name) is None:
-            return self._load_file(name, path)
-        return importlib.import_module(name)
+        is_by_path = path is not None and self._own.find_spec(name) is None
+        module = self._load_file(name, str(path)) if is_by_path else importlib.import_module(name)
+        for follow in self.after_import:
+            follow()
+        return module
 
     def _load_file(self, name: str, path: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path, loader=self._folders.loader(name, path))

@@ -21,7 +21,9 @@ from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
+from comfy_env_core.worker.standins.comfy_env import install_comfy_env
 from comfy_env_core.worker.web.registrations import Registrations
+from comfy_env_core.worker.web.route_lists import RouteLists
 from comfy_env_core.worker.web.site import SiteWeb
 
 
@@ -71,6 +73,10 @@ class Service:
         self._bridges.install(home, self._memory)
         install_host_objects(home, self._configuration)
         install_standins(home, self._configuration, self._registrations)
+        install_comfy_env(self._configuration, connection.codecs)
+        self._loader.after_import.append(
+            RouteLists(self._registrations, self._loader.site_module).register_new
+        )
 
     def dispatch(self, call: IncomingCall) -> None:
         """Take a call on whichever thread reads."""

@@ -1,0 +1,95 @@
+"""`import comfy_env` in a worker: packs written for it find what they call, and its environment may even hold it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakepack import NODE, request, spec_for, write_pack
+from workers import StartWorker
+
+THREE_CALLS = """
+import os
+from comfy_env import copy_files, install, isolated, register_nodes, setup_env
+setup_env()
+INSTALLED = install()
+IS_WORKER = os.environ.get("COMFYUI_ISOLATION_WORKER")
+NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS = register_nodes()
+"""
+DECORATED = "from comfy_env import isolated\n\n@isolated(env='my-env', import_paths=['.'])" + NODE.rstrip(
+    "\n"
+)
+RUN = "\n    def run(self):\n        return __name__\n\nNODE_CLASS_MAPPINGS = {'Node': Node}\n"
+
+
+def describe(worker: Any) -> dict[str, Any]:
+    described: dict[str, Any] = worker.call("describe", [worker.spec.module_name]).result(20)
+    return described
+
+
+@pytest.fixture
+def whole_pack(tmp_path: Path) -> Path:
+    """Isolated as a whole, so that all of its calls are made in the worker."""
+    return write_pack(tmp_path, {"__init__.py": THREE_CALLS, "nodes/mesh/__init__.py": DECORATED + RUN})
+
+
+def test_pack_written_for_comfy_env_runs_unmodified(whole_pack: Path, start_worker: StartWorker) -> None:
+    worker = start_worker(spec_for(whole_pack))
+    described = describe(worker)
+    assert described["exports"]["INSTALLED"] == {"value": True}
+    assert described["exports"]["IS_WORKER"] == {"value": "1"}
+    (kind,) = described["classes"]
+    where = worker.call("run", request(kind["module"], "run", qualname=kind["qualname"])).result(10)
+    assert where == f"{worker.spec.module_name}.nodes.mesh"
+
+
+def test_ours_is_served_where_the_environment_holds_another(
+    tmp_path: Path, whole_pack: Path, start_worker: StartWorker
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "comfy_env.py").write_text("raise RuntimeError('the installed one was imported')\n")
+    spec = spec_for(whole_pack, host_facts={"pack_paths": [str(tmp_path / "site")]})
+    assert describe(start_worker(spec))["exports"]["INSTALLED"] == {"value": True}
+
+
+@pytest.mark.usefixtures("services")
+def test_serializer_registered_by_a_module_of_the_pack_is_used(
+    tmp_path: Path, start_worker: StartWorker
+) -> None:
+    """Without a [types] table: the object's own process packs it so, when another process needs it."""
+    pack = write_pack(
+        tmp_path,
+        {
+            "__init__.py": """
+            try:
+                from comfy_env.isolation.workers._ipc_shared import register_serializer
+            except ImportError:
+                from _ipc_shared import register_serializer
+            class Mesh: ...
+            register_serializer("Mesh", lambda mesh, recurse: {"v": 1}, tag="my.Mesh")
+            REGISTERED = True
+            """
+        },
+    )
+    assert describe(start_worker(spec_for(pack)))["exports"]["REGISTERED"] == {"value": True}
+
+
+def test_routes_declared_in_a_list_are_told_to_the_host(tmp_path: Path, start_worker: StartWorker) -> None:
+    routes = """
+    ROUTES = [
+        {"method": "POST", "path": "/mesh/upload", "handler": "upload"},
+        {"path": "/mesh/broken", "handler": "not_there"},
+        "something else",
+    ]
+    def upload(body):
+        return {"ok": True}
+    """
+    pytest.importorskip("aiohttp")
+    pack = write_pack(tmp_path, {"__init__.py": "from . import routes\n", "routes.py": routes})
+    worker = start_worker(spec_for(pack))
+    told = describe(worker)["web"]["routes"]
+    assert [method for method, _ in told] == ["POST", "POST"], "once more below /api, as ComfyUI does"
+    assert all("mesh/upload" in pattern.replace("\\", "") for _, pattern in told)
+    worker.stop(5)
+    assert "ROUTES names the handler 'not_there', which is not there" in worker.spec.log_path.read_text()
