@@ -1,4 +1,4 @@
-"""Routes, web folders and prompt handlers of isolated packs in a real ComfyUI: built while it runs, known at its start."""
+"""Routes, web folders and prompt handlers of isolated packs in a real ComfyUI: built late, and known at its start."""
 
 from __future__ import annotations
 
