@@ -10,8 +10,8 @@ from typing import Any
 import comfy.model_management
 from comfy_execution.utils import get_executing_context
 
+from comfy_env_core.comfyui.node_calls import NodeCall
 from comfy_env_core.comfyui.outputs import to_host_values
-from comfy_env_core.comfyui.proxies import NodeCall
 from comfy_env_core.supervision import WorkerCall
 
 #: How often a waiting call looks for ComfyUI's interrupt. It is a plain flag: there is nothing to wait on.
@@ -68,6 +68,7 @@ class SiteCaller:
                 "function": call.function,
                 "args": list(call.args),
                 "kwargs": dict(call.kwargs),
+                "hidden": None if call.hidden is None else dict(call.hidden),
                 "context": {
                     "prompt_id": getattr(context, "prompt_id", None),
                     "node_id": getattr(context, "node_id", None),

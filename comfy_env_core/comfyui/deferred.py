@@ -8,17 +8,22 @@ for something, only long after.
 from __future__ import annotations
 
 import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.comfyui.joint_memory import JointMemory
-from comfy_env_core.comfyui.proxies import NodeCall
+from comfy_env_core.comfyui.node_calls import ClassKey, NodeCall
 from comfy_env_core.comfyui.services import folders
 from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.wire.values.file_lists import Files
 
 if TYPE_CHECKING:
     from comfy_env_core.comfyui.calls import SiteCaller
     from comfy_env_core.manager import Manager
-    from comfy_env_core.supervision import Service
+    from comfy_env_core.supervision import Service, WorkerCall
+
+log = logging.getLogger("comfy-env")
 
 
 class DeferredCaller:
@@ -28,6 +33,7 @@ class DeferredCaller:
         self._manager = manager
         self._site = site
         self._memory = memory
+        self._files = folders.HostFiles()
 
     @functools.cached_property
     def _caller(self) -> SiteCaller:
@@ -46,8 +52,26 @@ class DeferredCaller:
         self._memory.host().note_prompt_loop()
         return await self._caller.call_async(call)
 
-    def file_names(self, folder: str) -> list[str] | None:
-        return folders.file_names(folder)
+    @property
+    def files(self) -> Files:
+        return self._files
+
+    def describe_inputs(
+        self, keys: Sequence[ClassKey], done: Callable[[Sequence[Mapping[str, Any]]], None]
+    ) -> None:
+        worker = self._manager.workers.running(self._site.id)
+        if worker is None:
+            return
+
+        def take(call: WorkerCall) -> None:
+            try:
+                answers = call.result()
+            except Exception as error:  # noqa: BLE001  # whatever the pack's code raises: nobody waits for it
+                log.warning("%s: its nodes' inputs could not be refreshed: %s", self._site.id, error)
+            else:
+                done(answers)
+
+        worker.call("describe_inputs", [[list(key) for key in keys]]).add_done_callback(take)
 
     def forget(self, instance: str) -> None:
         self._manager.forget(self._site, instance)

@@ -44,7 +44,10 @@ def fill(module: ModuleType, description: Mapping[str, Any], factory: MakesProxi
 
 def _entrypoint(export: Mapping[str, Any], proxies: Sequence[type]) -> Any:
     # Imports ComfyUI's V3 API, and that torch: a pack that has V3 nodes is loaded after it.
-    from comfy_env_core.comfyui.v3.extension import make_entrypoint, make_failing_entrypoint
+    from comfy_env_core.comfyui.v3.extension import (  # noqa: PLC0415
+        make_entrypoint,
+        make_failing_entrypoint,
+    )
 
     if "entrypoint_error" in export:
         return make_failing_entrypoint(export["entrypoint_error"])

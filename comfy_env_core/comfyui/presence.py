@@ -9,7 +9,8 @@ from types import FrameType, ModuleType
 
 from comfy_env_core.comfyui import modules
 from comfy_env_core.comfyui.in_host import MixedFactory
-from comfy_env_core.comfyui.proxies import NodeCaller, ProxyFactory
+from comfy_env_core.comfyui.node_calls import NodeCaller
+from comfy_env_core.comfyui.proxies import ProxyFactory
 from comfy_env_core.manager import BuildMode
 from comfy_env_core.sites.runtime import Description, SiteRuntime
 

@@ -18,7 +18,7 @@ from comfy_env_core.environments.atomic import write_atomically
 log = logging.getLogger("comfy-env")
 
 #: Grows when the meaning of the fields or of a description changes.
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +38,11 @@ class SiteRecord:
     descriptions: Mapping[str, Mapping[str, Any]]
 
     def node_names(self) -> tuple[str, ...]:
-        """The node ids of every described module's NODE_CLASS_MAPPINGS, sorted."""
+        """The node ids of every described module's NODE_CLASS_MAPPINGS or comfy_entrypoint, sorted."""
         found: set[str] = set()
         for description in self.descriptions.values():
-            mapping = description["exports"].get("NODE_CLASS_MAPPINGS", {})
-            found.update(mapping.get("classes", {}))
+            for name, kind in (("NODE_CLASS_MAPPINGS", "classes"), ("comfy_entrypoint", "entrypoint")):
+                found.update(description["exports"].get(name, {}).get(kind, {}))
         return tuple(sorted(found))
 
 

@@ -75,6 +75,7 @@ def described(**exports: dict[str, Any]) -> ModuleType:
         "attributes": {"FUNCTION": "run"},
         "input_types": None,
         "input_types_error": None,
+        "input_types_by_caller": {},
         "functions": {},
     }
     module = ModuleType("pack")

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.comfyui.proxies import NodeCall, ProxyFactory
-from comfy_env_core.wire.values.snapshot import FolderList, freeze
+from comfy_env_core.comfyui.node_calls import NodeCall
+from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.wire.values.file_lists import file_names, recording_file_names
+from comfy_env_core.wire.values.snapshot import freeze
 
 
 class RecordingCaller:
@@ -19,6 +21,8 @@ class RecordingCaller:
     def __init__(self) -> None:
         self.calls: list[NodeCall] = []
         self.forgotten: list[str] = []
+        self.asked: list[Any] = []
+        self.files = self
 
     def call(self, call: NodeCall) -> Any:
         self.calls.append(call)
@@ -28,8 +32,14 @@ class RecordingCaller:
         self.calls.append(call)
         return call.kwargs
 
-    def file_names(self, folder: str) -> list[str] | None:
+    def describe_inputs(self, keys: Any, done: Any) -> None:
+        self.asked.append((keys, done))
+
+    def in_folder(self, folder: str) -> list[str] | None:
         return {"loras": ["today.safetensors"]}.get(folder)
+
+    def in_directory(self, directory: str) -> list[str] | None:
+        return {"input": ["new.png", "notes.txt"]}.get(directory)
 
     def forget(self, instance: str) -> None:
         self.forgotten.append(instance)
@@ -56,6 +66,7 @@ def describe(**changes: Any) -> dict[str, Any]:
             {"required": {"radius": ("INT", {"min": 0, "max": 9})}, "hidden": {"id": "UNIQUE_ID"}}
         ),
         "input_types_error": None,
+        "input_types_by_caller": {},
         "functions": {
             "INPUT_TYPES": function("class", ["cls", POSITIONAL, False]),
             "blur": function("instance", ["self", POSITIONAL, False], ["radius", POSITIONAL, False]),
@@ -100,10 +111,10 @@ def test_input_types_that_failed_in_the_worker_do_not_raise_in_the_host(caller: 
 
 
 def test_lists_of_model_files_are_those_of_today(caller: RecordingCaller) -> None:
-    then = FolderList(["yesterday.safetensors"])
-    then.folder = "loras"
-    proxy = make(caller, input_types=freeze({"required": {"lora": (then,)}}))
-    assert proxy.INPUT_TYPES() == {"required": {"lora": (["today.safetensors"],)}}
+    with recording_file_names():
+        then = file_names("loras", ["yesterday.safetensors"])
+    proxy = make(caller, input_types=freeze({"required": {"lora": (["None", *then],)}}))
+    assert proxy.INPUT_TYPES() == {"required": {"lora": (["None", "today.safetensors"],)}}
 
 
 def test_node_function_runs_in_the_worker_with_this_instance(caller: RecordingCaller) -> None:

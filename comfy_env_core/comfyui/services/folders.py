@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import folder_paths
 
+from comfy_env_core.wire.values.file_lists import files_in
+
 if TYPE_CHECKING:
     from comfy_env_core.supervision import WorkerSpec
 
@@ -28,12 +30,20 @@ def answer(asker: WorkerSpec, function: str, args: Sequence[Any], kwargs: Mappin
     return getattr(folder_paths, function)(*args, **kwargs)
 
 
-def file_names(folder: str) -> list[str] | None:
-    """Today's files of a model folder, None when ComfyUI has no folder of that name."""
-    if folder not in folder_paths.folder_names_and_paths:
-        return None
-    names: list[str] = folder_paths.get_filename_list(folder)
-    return names
+class HostFiles:
+    """Today's files: the `Files` of `wire.values.file_lists`."""
+
+    def in_folder(self, folder: str) -> list[str] | None:
+        """As ComfyUI's own nodes list them; None when it has no folder of that name."""
+        if folder not in folder_paths.folder_names_and_paths:
+            return None
+        names: list[str] = folder_paths.get_filename_list(folder)
+        return names
+
+    def in_directory(self, directory: str) -> list[str] | None:
+        """The files right in "input", "output" or "temp", sorted; None for any other name."""
+        path = folder_paths.get_directory_by_type(directory)
+        return files_in(path) if path is not None else None
 
 
 def _read_member(name: str) -> dict[str, Any]:
