@@ -61,13 +61,20 @@ def lint(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the data plane beside its peers; ``-- boot``, ``-- build``, ``-- scan`` measure other rooms."""
     places = {"PYTHONPATH": os.pathsep.join(("tests", "."))}
-    if session.posargs[:1] and session.posargs[0] in ("boot", "build", "scan"):
+    if session.posargs[:1] and session.posargs[0] in ("boot", "build", "scan", "workflow", "workers"):
         subject, *options = session.posargs
         install_for_tests(session)
         session.run("python", f"tests/benchmarks/bench_{subject}.py", *options, env=places)
     else:
         session.install("virtualenv")
         session.run("python", "-m", "benchmarks", *session.posargs, env=places)
+
+
+@nox.session(python=own_python())
+def conformance(session: nox.Session) -> None:
+    """ComfyUI's own execution tests in two releases, their nodes isolated and not; some ten minutes."""
+    session.install(*HOST_PACKAGES)
+    session.run("python", "-m", "conformance", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 def install_for_tests(session: nox.Session) -> None:

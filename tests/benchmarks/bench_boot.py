@@ -1,6 +1,6 @@
-"""A warm start with 100 ready isolated packs: what it adds to ComfyUI's boot, and that it starts no process.
+"""A warm start with 100 ready packs of 20 isolated nodes each: what it adds to ComfyUI's boot; it starts no process.
 
-Run: ``nox -s bench -- tests/benchmarks/bench_boot.py``. The packs ship the same file, so they share one environment,
+Run: ``nox -s bench -- boot``. The packs ship the same file, so they share one environment,
 built once. Two measurements: our part of the boot alone (prestartup and loading, see boot_part.py), and whole boots
 without and with the packs in turn, whose difference is smaller than what importing torch varies by on a busy machine.
 Target, judged by the first: under 300 ms; and 0 processes.
@@ -23,6 +23,7 @@ from host.installation import Installation, prepare
 from host.server import ComfyUI, server_environment
 
 TARGET_MS = 300
+NODES = 20
 BOOT_PART = Path(__file__).with_name("boot_part.py")
 CONFIG = '[pypi-dependencies]\nnumpy = "*"\n'
 PACK = """
@@ -32,17 +33,26 @@ import numpy
 class Node:
     CATEGORY = "bench"
     FUNCTION = "run"
-    RETURN_TYPES = ("INT",)
+    RETURN_TYPES = ("INT", "FLOAT")
+    RETURN_NAMES = ("sum", "mean")
+    DESCRIPTION = "Adds numbers; one of twenty of its kind."
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {{"required": {{"value": ("INT", {{"default": {number}}})}}}}
+        return {{
+            "required": {{
+                "value": ("INT", {{"default": {number}, "min": 0, "max": 100, "tooltip": "a number"}}),
+                "mode": (["add", "subtract", "multiply"], {{"default": "add"}}),
+            }},
+            "optional": {{"image": ("IMAGE",), "strength": ("FLOAT", {{"default": 1.0, "step": 0.01}})}},
+            "hidden": {{"unique_id": "UNIQUE_ID"}},
+        }}
 
-    def run(self, value):
-        return (int(numpy.add(value, 1)),)
+    def run(self, value, mode, **more):
+        return int(numpy.add(value, 1)), 1.0
 
 
-NODE_CLASS_MAPPINGS = {{"Bench{number:03}": Node}}
+NODE_CLASS_MAPPINGS = {{f"Bench{number:03}x{{i}}": type(f"Node{{i}}", (Node,), {{}}) for i in range({nodes})}}
 """
 
 
@@ -73,7 +83,7 @@ def write_packs(custom_nodes: Path, count: int) -> None:
         pack = custom_nodes / f"bench-{number:03}"
         pack.mkdir()
         (pack / "comfy-env.toml").write_text(CONFIG, encoding="utf-8")
-        (pack / "__init__.py").write_text(PACK.format(number=number), encoding="utf-8")
+        (pack / "__init__.py").write_text(PACK.format(number=number, nodes=NODES), encoding="utf-8")
 
 
 def build(installation: Installation, base: Path, environment: dict[str, str], count: int) -> None:
@@ -124,7 +134,8 @@ def report(plain: list[Boot], full: list[Boot], own_ms: list[float], count: int)
         without, with_packs = sorted(map(read, plain)), sorted(map(read, full))
         before, after = statistics.median(without), statistics.median(with_packs)
         print(
-            f"{name}: {before:.2f} s without us, {after:.2f} s with {count} isolated packs (medians of {len(plain)})"
+            f"{name}: {before:.2f} s without us, {after:.2f} s with {count} isolated packs of {NODES} nodes "
+            f"(medians of {len(plain)})"
         )
         print(f"  difference {1000 * (after - before):+.0f} ms, ratio {after / before:.3f};", end=" ")
         print(

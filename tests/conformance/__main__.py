@@ -9,12 +9,10 @@ import argparse
 import dataclasses
 import json
 import sys
-from pathlib import Path
 
-from conformance.suite import Outcome, copy_comfyui, pack_of, run_suite
+from conformance.suite import Outcome, boot, copy_comfyui, run_suite
 from host.base import REPOSITORY
 from host.installation import NEWEST, OLDEST, Release, prepare
-from host.server import ComfyUI
 
 PLACE = REPOSITORY / "build" / "conformance"
 RELEASES = {release.comfyui_version: release for release in (NEWEST, OLDEST)}
@@ -26,7 +24,7 @@ def main(arguments: list[str]) -> int:
     for version in options.releases or RELEASES:
         isolated = _run(RELEASES[version], options.selected, isolated=True)
         plain = None if options.only_isolated else _run(RELEASES[version], options.selected, isolated=False)
-        lines.append(_summary(version, isolated, plain))
+        lines += [*_compare_object_info(version), _summary(version, isolated, plain)]
         expected = isolated.passed if plain is None else plain.passed
         is_good &= not isolated.failed and isolated.passed == expected
     print("\n".join(lines))
@@ -39,8 +37,8 @@ def _run(release: Release, selected: list[str], *, isolated: bool) -> Outcome:
     place = PLACE / release.comfyui_version
     comfyui = copy_comfyui(installation, place / name, isolated=isolated)
     environment = {"COMFY_ENV_ROOT": str(PLACE / "store")}
-    if isolated:
-        build(comfyui, release, environment)
+    described = boot(comfyui, installation, environment)
+    (place / f"{name}.object_info.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     print(f"ComfyUI {release.comfyui_version}, {name}: its own tests in {comfyui}", flush=True)
     outcome = run_suite(comfyui, installation, environment=environment, selected=selected)
     (place / f"{name}.log").write_text(outcome.output, encoding="utf-8")
@@ -52,17 +50,15 @@ def _run(release: Release, selected: list[str], *, isolated: bool) -> Outcome:
     return outcome
 
 
-def build(comfyui: Path, release: Release, environment: dict[str, str]) -> None:
-    """Let a first start build the environment: the tests wait 20 s for a server at most."""
-    installation = dataclasses.replace(prepare(release), comfyui=comfyui)
-    custom_nodes = pack_of(comfyui, release).parents[1] / "extra_model_paths.yaml"
-    with ComfyUI(installation, comfyui / "build.log") as server:
-        blocking = {**environment, "COMFY_ENV_BUILD": "blocking"}
-        arguments = ["--extra-model-paths-config", str(custom_nodes)]
-        server.start(comfyui, environment=blocking, arguments=arguments, deadline_s=900)
-        states = {name: site["state"] for name, site in server.wait_for_sites().items()}
-    if set(states.values()) != {"ready"}:
-        raise RuntimeError(f"The environment of the test nodes is not ready: {states}\n{server.log_tail()}")
+def _compare_object_info(version: str) -> list[str]:
+    """What the page was told of the test nodes, isolated against un-isolated: a line for every node that differs."""
+    texts = [(PLACE / version / f"{name}.object_info.json") for name in ("plain", "isolated")]
+    if not all(path.is_file() for path in texts):
+        return []
+    plain, isolated = (json.loads(path.read_text(encoding="utf-8")) for path in texts)
+    different = sorted(name for name in {*plain, *isolated} if plain.get(name) != isolated.get(name))
+    same = f"object_info {version}: {len(plain) - len(different)} of {len(plain)} test nodes byte-identical"
+    return [same, *(f"  different: {name}" for name in different)]
 
 
 def _summary(version: str, isolated: Outcome, plain: Outcome | None) -> str:
@@ -87,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Expression(argparse.Action):
-    def __call__(self, parser: object, namespace: argparse.Namespace, values: object, option: object = None) -> None:
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: object, option: object = None
+    ) -> None:
         namespace.selected = ["-k", str(values)]
 
 

@@ -7,6 +7,8 @@ own pack into ``custom_nodes``; nothing else differs and no test is changed.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -16,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from host.base import OUR_NAME, REPOSITORY, renew, shipped_files
-from host.installation import NEWEST, OLDEST, Installation, Release, prepare_test_tools
-from host.server import free_port, server_environment
+from host.installation import NEWEST, OLDEST, Installation, prepare_test_tools
+from host.server import ComfyUI, free_port, server_environment
 
 FOLDERS = {NEWEST: "tests/execution", OLDEST: "tests/inference"}
 FILES = {
@@ -49,13 +51,31 @@ def copy_comfyui(installation: Installation, directory: Path, *, isolated: bool)
     shutil.copytree(installation.comfyui, directory, ignore=shutil.ignore_patterns("__pycache__"))
     if isolated:
         renew(directory / "custom_nodes" / OUR_NAME, REPOSITORY, shipped_files())
-        (pack_of(directory, installation.release) / "comfy-env.toml").write_text("", encoding="utf-8")
+        (directory / FOLDERS[installation.release] / PACK / "comfy-env.toml").write_text("", encoding="utf-8")
     return directory
 
 
-def pack_of(comfyui: Path, release: Release) -> Path:
-    """The pack with the test nodes in a copy."""
-    return comfyui / FOLDERS[release] / PACK
+def boot(comfyui: Path, installation: Installation, environment: Mapping[str, str]) -> dict[str, str]:
+    """Start a copy once, building the environment of its test nodes if they are isolated; return what the page is told.
+
+    The tests wait 20 s for a server at most, so this has to come first. Test node → its part of ``/object_info``, as
+    text. Raises RuntimeError if the test nodes' environment does not become ready.
+    """
+    tests = comfyui / FOLDERS[installation.release]
+    with ComfyUI(dataclasses.replace(installation, comfyui=comfyui), comfyui / "boot.log") as server:
+        arguments = ["--extra-model-paths-config", str(tests / "extra_model_paths.yaml")]
+        blocking = {**environment, "COMFY_ENV_BUILD": "blocking"}
+        server.start(comfyui, environment=blocking, arguments=arguments, deadline_s=900)
+        if (comfyui / "custom_nodes" / OUR_NAME).is_dir():
+            states = {name: site["state"] for name, site in server.wait_for_sites().items()}
+            if states != {"testing-pack": "ready"}:
+                raise RuntimeError(f"The test nodes are not ready: {states}\n{server.log_tail()}")
+        everything = server.get("/object_info")
+    return {
+        name: json.dumps(info)
+        for name, info in everything.items()
+        if info["python_module"] == "custom_nodes.testing-pack"
+    }
 
 
 def run_suite(
