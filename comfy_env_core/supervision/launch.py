@@ -13,7 +13,7 @@ from typing import Any
 
 from comfy_env_core.processes import Child, spawn, stop
 from comfy_env_core.supervision.errors import WorkerStartError
-from comfy_env_core.supervision.output import OutputReader
+from comfy_env_core.supervision.output import OnLine, OutputReader
 from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.transports import Transport
 from comfy_env_core.wire import PeerGone, WireError, receive_greeting, send_greeting
@@ -38,7 +38,7 @@ class Launched:
 def launch(
     spec: WorkerSpec,
     open_transport: Callable[[], Transport],
-    on_line: Callable[[str], None],
+    on_line: OnLine,
     timeout_s: float,
 ) -> Launched:
     """Start the process and exchange greetings. Raises WorkerStartError; nothing is left running then."""
@@ -60,9 +60,7 @@ def launch(
     return Launched(child, output, sock, facts)
 
 
-def _spawn(
-    spec: WorkerSpec, transport: Transport, on_line: Callable[[str], None]
-) -> tuple[Child, OutputReader]:
+def _spawn(spec: WorkerSpec, transport: Transport, on_line: OnLine) -> tuple[Child, OutputReader]:
     try:
         child = spawn(
             [spec.python, str(BOOT), *transport.arguments],

@@ -24,6 +24,7 @@ from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.statistics import WorkerStatistics
 from comfy_env_core.supervision.transports import Transport, open_transport
 from comfy_env_core.wire import Channel, Connection, Handle, PeerGone, SegmentMemory
+from comfy_env_core.wire.log_records import LogLine
 
 if TYPE_CHECKING:
     from comfy_env_core.wire.objects.allowed import AllowList
@@ -224,10 +225,13 @@ class Worker:
         self._move(WorkerState.IDLE)
         self._connection.start()
 
-    def _pass_on(self, line: str) -> None:
-        self._log.info("%s", line)
+    def _pass_on(self, line: LogLine) -> None:
+        if self._log.isEnabledFor(line.level):
+            name = f"{self._log.name}.{line.logger}" if line.logger else self._log.name
+            facts = {"name": name, "msg": line.text, "levelno": line.level}
+            self._log.handle(logging.makeLogRecord({**facts, "levelname": logging.getLevelName(line.level)}))
         if self._on_output is not None:
-            self._on_output(self.spec, line)
+            self._on_output(self.spec, line.text)
 
     def _lost(self, gone: PeerGone) -> BaseException:
         """The connection ended (reading thread): find out why, so that open calls can say it."""

@@ -14,6 +14,7 @@ from comfy_env_core.wire.errors import PeerGone, ProtocolMismatch
 from comfy_env_core.wire.frames import Channel
 from comfy_env_core.wire.handshake import receive_greeting, send_greeting
 from comfy_env_core.worker.configuration import Configuration
+from comfy_env_core.worker.log_handler import install_log_handler
 from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.service import Service
 from comfy_env_core.worker.transport import connect
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> None:
     prepare_streams()
     allow_many_files()
     configuration = greet(sock)
+    install_log_handler(configuration.host_facts.get("log_level"))
     main_thread = MainThread()
     service = Service(configuration, main_thread)
     connection = Connection(
