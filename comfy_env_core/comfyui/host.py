@@ -12,6 +12,7 @@ from typing import Any
 import folder_paths
 from comfy.cli_args import args
 
+from comfy_env_core.comfyui import command_line
 from comfy_env_core.discovery import host_skips
 
 log = logging.getLogger("comfy-env")
@@ -38,17 +39,11 @@ class Host:
             user_directory=Path(folder_paths.get_user_directory()),
             skip=_what_this_host_skips(),
             facts={
-                "cli_args": {name: value for name, value in vars(args).items() if _is_plain(value)},
+                **command_line.as_facts(args),
+                "log_level": logging.getLogger().level,
                 "folder_paths": {"base_path": folder_paths.base_path, "models_dir": folder_paths.models_dir},
             },
         )
-
-
-def _is_plain(value: object) -> bool:
-    """Whether a worker, which may have no ComfyUI code, can be told the value. Enums keep the worker's default."""
-    if isinstance(value, (list, tuple)):
-        return all(_is_plain(item) for item in value)
-    return value is None or type(value) in (bool, int, float, str)
 
 
 def _what_this_host_skips() -> Callable[[Path], str | None]:

@@ -70,9 +70,11 @@ LEAN_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
         **LIVE_NAMES,
         "folder_paths": frozenset((ALL,)),
         "node_helpers": frozenset(("conditioning_set_values", "pillow")),
-        "server": frozenset(("PromptServer",)),
+        "server": frozenset(("BinaryEventTypes", "PromptServer", "aiohttp", "web")),
+        "comfy.cli_args": frozenset(("args", "LatentPreviewMethod")),
         "comfy.comfy_types": _NODE_TYPES,
         "comfy.comfy_types.node_typing": _NODE_TYPES,
+        "comfy.options": frozenset(("args_parsing", "enable_args_parsing")),
         "comfy.utils": frozenset(("ProgressBar", "set_progress_bar_global_hook")),
         "comfy.model_management": frozenset(
             (

@@ -16,6 +16,7 @@ from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCall
+from comfy_env_core.worker.standins import cli_args
 
 
 class Bridges:
@@ -32,10 +33,9 @@ class Bridges:
         def hook(value: Any, total: Any, preview: Any, prompt_id: Any = None, node_id: Any = None) -> None:
             home.progress(value, total, preview, node_id)
 
-        arguments = self._configuration.host_facts.get("cli_args") or {}
         actions: dict[str, Callable[[Any], None]] = {
             "comfy.utils": lambda module: module.set_progress_bar_global_hook(hook),
-            "comfy.cli_args": lambda module: vars(module.args).update(arguments),
+            "comfy.cli_args": lambda module: cli_args.adopt(module, self._configuration),
             "comfy.model_management": memory.watch,
             # Imported by a node while it runs: too late for `begin`.
             "comfy_execution.utils": lambda module: _set_node_context(module, home.running.current()),

@@ -15,6 +15,7 @@ from types import ModuleType
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.standins import (
+    cli_args,
     comfy,
     comfy_execution,
     comfy_types,
@@ -37,6 +38,8 @@ def install_standins(home: Home, configuration: Configuration, registrations: Re
         fills.update(
             {
                 "comfy": live.fill_package,
+                "comfy.cli_args": cli_args.fill,
+                "comfy.options": cli_args.fill_options,
                 "comfy.comfy_types": comfy_types.fill,
                 "comfy.comfy_types.node_typing": comfy_types.fill,
                 "comfy.model_management": live.fill_model_management,
