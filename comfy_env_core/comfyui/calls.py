@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any, Protocol
 
 import comfy.model_management
 from comfy_execution.utils import get_executing_context
+from server import PromptServer
 
 from comfy_env_core.comfyui.node_calls import NodeCall
 from comfy_env_core.comfyui.outputs import to_host_values
-from comfy_env_core.supervision import WorkerCall
+from comfy_env_core.comfyui.services.inputs import OpenInputs
+from comfy_env_core.supervision import WorkerCall, WorkerStopped
 
 #: How often a waiting call looks for ComfyUI's interrupt. It is a plain flag: there is nothing to wait on.
 INTERRUPT_POLL_S = 0.05
@@ -20,28 +24,66 @@ INTERRUPT_POLL_S = 0.05
 #: Of a class that the worker's and the host's ComfyUI both call so; workers of lean environments have a stand-in.
 _INTERRUPT_CLASS = ("comfy.model_management", "InterruptProcessingException")
 
-RunInWorker = Callable[[Mapping[str, Any]], WorkerCall]
+
+class SiteWorker(Protocol):
+    """The worker of one site."""
+
+    def is_running(self) -> bool:
+        """Whether it takes calls now."""
+
+    def start(self) -> None:
+        """Starts it and waits until it takes calls. Raises SiteNotReady or WorkerStartError."""
+
+    def run(self, request: Mapping[str, Any]) -> WorkerCall:
+        """Sends a request (see `worker.execution`), starting the worker if need be. Raises as `start`."""
 
 
 class SiteCaller:
-    """Calls the nodes of one site. `run` sends a request to the site's worker, starting it if need be."""
+    """Calls the nodes of one site. `kill_after_s`: how long a node may ignore ComfyUI's interrupt."""
 
-    def __init__(self, run: RunInWorker, has_torch: Callable[[], bool]) -> None:
-        self._run = run
+    def __init__(
+        self, worker: SiteWorker, has_torch: Callable[[], bool], inputs: OpenInputs, kill_after_s: float
+    ) -> None:
+        self._worker = worker
         self._has_torch = has_torch
+        self._inputs = inputs
+        self._kill_after_s = kill_after_s
 
     def call(self, call: NodeCall) -> Any:
-        pending = self._start(call)
-        is_cancelled = False
-        with pending.attended():
-            while not pending.wait(INTERRUPT_POLL_S):
-                is_cancelled = _pass_on_interrupt(pending, is_cancelled)
-        return self._answer(call, pending)
+        request = _request(call)
+        if not self._worker.is_running():
+            started = self._start_beside()
+            while not _is_done(started):
+                comfy.model_management.throw_exception_if_processing_interrupted()
+            started.result()
+        with self._watched(request):
+            pending = self._worker.run(request)
+            is_cancelled = False
+            with pending.attended():
+                while not pending.wait(INTERRUPT_POLL_S):
+                    is_cancelled = self._pass_on_interrupt(pending, is_cancelled)
+            return self._answer(call, pending)
 
     async def call_async(self, call: NodeCall) -> Any:
-        # Making the request may start a worker, which takes a second: not on the event loop.
+        request = _request(call)
         loop = asyncio.get_running_loop()
-        pending = await loop.run_in_executor(None, self._start, call, get_executing_context())
+        if not self._worker.is_running():
+            started = asyncio.wrap_future(self._start_beside())
+            while not (await asyncio.wait([started], timeout=INTERRUPT_POLL_S))[0]:
+                comfy.model_management.throw_exception_if_processing_interrupted()
+            started.result()
+        with self._watched(request):
+            # Sending may take a while: not on the event loop.
+            sending = loop.run_in_executor(None, self._worker.run, request)
+            try:
+                pending = await asyncio.shield(sending)
+            except asyncio.CancelledError:
+                sending.add_done_callback(self._cancel_sent)
+                raise
+            await self._wait(pending, loop)
+            return self._answer(call, pending)
+
+    async def _wait(self, pending: WorkerCall, loop: asyncio.AbstractEventLoop) -> None:
         finished = asyncio.Event()
 
         def wake(_: WorkerCall) -> None:
@@ -53,48 +95,86 @@ class SiteCaller:
             while not pending.done():
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(finished.wait(), INTERRUPT_POLL_S)
-                is_cancelled = _pass_on_interrupt(pending, is_cancelled)
+                is_cancelled = self._pass_on_interrupt(pending, is_cancelled)
         except asyncio.CancelledError:
-            pending.cancel()
+            pending.cancel(self._kill_after_s)
             raise
-        return self._answer(call, pending)
 
-    def _start(self, call: NodeCall, context: Any = None) -> WorkerCall:
-        context = context or get_executing_context()
-        return self._run(
-            {
-                "class": list(call.key),
-                "instance": call.instance,
-                "function": call.function,
-                "args": list(call.args),
-                "kwargs": dict(call.kwargs),
-                "hidden": None if call.hidden is None else dict(call.hidden),
-                "context": {
-                    "prompt_id": getattr(context, "prompt_id", None),
-                    "node_id": getattr(context, "node_id", None),
-                    "list_index": getattr(context, "list_index", None),
-                },
-            }
-        )
+    def _start_beside(self) -> Future[None]:
+        """Starts the worker on a thread of its own, which goes on if the user presses stop: the next run wants it."""
+        future: Future[None] = Future()
+
+        def start() -> None:
+            try:
+                self._worker.start()
+            except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+        threading.Thread(target=start, name="comfy-env start", daemon=True).start()
+        return future
+
+    @contextlib.contextmanager
+    def _watched(self, request: dict[str, Any]) -> Iterator[None]:
+        """Inside, what the node changes in its inputs is changed here as well."""
+        request["inputs"] = token = self._inputs.open(request)
+        try:
+            yield
+        finally:
+            self._inputs.close(token)
+
+    def _cancel_sent(self, sending: asyncio.Future[WorkerCall]) -> None:
+        if not sending.cancelled() and sending.exception() is None:
+            sending.result().cancel(self._kill_after_s)
+
+    def _pass_on_interrupt(self, pending: WorkerCall, is_cancelled: bool) -> bool:
+        """Cancels the call once when the user pressed stop; returns whether it is cancelled now.
+
+        The flag stays set until the worker answers: other nodes that run at the same time have to see it as well.
+        """
+        if not is_cancelled and comfy.model_management.processing_interrupted():
+            pending.cancel(self._kill_after_s)
+            return True
+        return is_cancelled
 
     def _answer(self, call: NodeCall, pending: WorkerCall) -> Any:
         try:
             result = pending.result()
+        except WorkerStopped:
+            # Whatever it was stopped for is over: a flag that stays would end the next node as well.
+            comfy.model_management.interrupt_current_processing(False)
+            raise
         except Exception as error:
             _raise_as_host_interrupt(error)
             raise
         return result if self._has_torch() else to_host_values(result, call.return_types)
 
 
-def _pass_on_interrupt(pending: WorkerCall, is_cancelled: bool) -> bool:
-    """Cancels the call once when the user pressed stop; returns whether it is cancelled now.
+def _request(call: NodeCall) -> dict[str, Any]:
+    context = get_executing_context()
+    server = getattr(PromptServer, "instance", None)
+    return {
+        "class": list(call.key),
+        "instance": call.instance,
+        "function": call.function,
+        "args": list(call.args),
+        "kwargs": dict(call.kwargs),
+        "hidden": None if call.hidden is None else dict(call.hidden),
+        "context": {
+            "prompt_id": getattr(context, "prompt_id", None),
+            "node_id": getattr(context, "node_id", None),
+            "list_index": getattr(context, "list_index", None),
+            **{name: getattr(server, name, None) for name in ("client_id", "last_node_id", "last_prompt_id")},
+        },
+    }
 
-    The flag stays set until the worker answers: other nodes that run at the same time have to see it as well.
-    """
-    if not is_cancelled and comfy.model_management.processing_interrupted():
-        pending.cancel()
-        return True
-    return is_cancelled
+
+def _is_done(future: Future[None]) -> bool:
+    """Waits a moment for it."""
+    with contextlib.suppress(TimeoutError):
+        future.exception(INTERRUPT_POLL_S)
+    return future.done()
 
 
 def _raise_as_host_interrupt(error: Exception) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.comfyui.joint_memory import JointMemory
 from comfy_env_core.comfyui.node_calls import ClassKey, NodeCall
 from comfy_env_core.comfyui.services import folders
+from comfy_env_core.comfyui.services.inputs import OpenInputs
 from comfy_env_core.sites.runtime import SiteRuntime
 from comfy_env_core.wire.values.file_lists import Files
 
@@ -25,14 +27,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comfy-env")
 
+#: How long a node may go on after ComfyUI's stop button, in seconds, if `COMFY_ENV_INTERRUPT_KILL_S` does not say.
+KILL_AFTER_S = 10.0
+
 
 class DeferredCaller:
     """A `NodeCaller` for one site."""
 
-    def __init__(self, manager: Manager, site: SiteRuntime, memory: JointMemory) -> None:
+    def __init__(self, manager: Manager, site: SiteRuntime, memory: JointMemory, inputs: OpenInputs) -> None:
         self._manager = manager
         self._site = site
         self._memory = memory
+        self._inputs = inputs
         self._files = folders.HostFiles()
 
     @functools.cached_property
@@ -41,8 +47,10 @@ class DeferredCaller:
 
         self._memory.host()
         return SiteCaller(
-            run=functools.partial(self._manager.run, self._site),
+            _ManagedWorker(self._manager, self._site),
             has_torch=lambda: self._site.has_torch,
+            inputs=self._inputs,
+            kill_after_s=kill_after_s(),
         )
 
     def call(self, call: NodeCall) -> Any:
@@ -77,14 +85,47 @@ class DeferredCaller:
         self._manager.forget(self._site, instance)
 
 
+class _ManagedWorker:
+    """A `SiteWorker`."""
+
+    def __init__(self, manager: Manager, site: SiteRuntime) -> None:
+        self._manager = manager
+        self._site = site
+
+    def is_running(self) -> bool:
+        return self._manager.workers.running(self._site.id) is not None
+
+    def start(self) -> None:
+        self._manager.call(self._site, "ping", []).result()
+
+    def run(self, request: Mapping[str, Any]) -> WorkerCall:
+        return self._manager.run(self._site, request)
+
+
 class DeferredServices:
-    """`HostServices` over the running ComfyUI."""
+    """`HostServices` over the running ComfyUI. `inputs`: those of the calls under way."""
+
+    def __init__(self) -> None:
+        self.inputs = OpenInputs()
 
     @functools.cached_property
     def _services(self) -> dict[str, Service]:
         from comfy_env_core.comfyui.services.table import host_services  # imports torch, see above
 
-        return host_services()
+        return host_services(self.inputs)
 
     def find(self, name: str) -> Service | None:
         return self._services.get(name)
+
+
+def kill_after_s(environ: Mapping[str, str] = os.environ) -> float:
+    """`COMFY_ENV_INTERRUPT_KILL_S`; a value that is no positive number is said and counts as the default."""
+    text = environ.get("COMFY_ENV_INTERRUPT_KILL_S", "").strip()
+    try:
+        seconds = float(text) if text else KILL_AFTER_S
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        log.error("COMFY_ENV_INTERRUPT_KILL_S=%r is no number of seconds; using %g.", text, KILL_AFTER_S)
+        return KILL_AFTER_S
+    return seconds

@@ -44,17 +44,18 @@ def prestartup() -> None:
     host, store = Host.current(), Store.default()
     found = scan(host.custom_nodes, host.skip)
     mode = assembly.build_mode()
+    services = DeferredServices()
     manager = assembly.assemble(
         store,
         found,
         comfyui_source=host.source,
-        services=DeferredServices(),
+        services=services,
         mode=mode,
         host_facts=host.facts,
     )
     memory = JointMemory(manager)
     presences = {
-        site.id: Presence(site, DeferredCaller(manager, site, memory), mode)
+        site.id: Presence(site, DeferredCaller(manager, site, memory, services.inputs), mode)
         for site in manager.sites.values()
     }
     session = Session(manager, presences, memory)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from comfy_env_core.comfyui.services import folders, memory, messages, nodes, progress, web
+from comfy_env_core.comfyui.services.inputs import OpenInputs
 from comfy_env_core.supervision import Service
 
 
-def host_services() -> dict[str, Service]:
+def host_services(inputs: OpenInputs) -> dict[str, Service]:
     """The services of the running ComfyUI."""
     return {
         "progress": Service(progress.progress, at_once=True),
@@ -14,6 +15,7 @@ def host_services() -> dict[str, Service]:
         "server_module": Service(web.server_module),
         "send_sync": Service(messages.send_sync, at_once=True),
         "folder_paths": Service(folders.answer),
+        "inputs_changed": Service(inputs.change),
         "vram_need": Service(memory.vram_need),
         "host_table_names": Service(nodes.table_names),
         "host_table_entry": Service(nodes.table_entry),
