@@ -23,7 +23,7 @@ from typing import Any
 from comfy_env_core.comfyui.isolated_paths import IsolatedPaths, Place
 
 #: Of a pack that is isolated as a whole, the host's own scripts; ComfyUI-Manager runs them in a process of their own.
-_HOST_SCRIPTS = frozenset({"install.py", "uninstall.py"})
+HOST_SCRIPTS = frozenset({"install.py", "uninstall.py"})
 _PRESTARTUP_SCRIPT = "prestartup_script.py"
 #: What a module can be made of besides source. The endings are those of any Python, not only of this one.
 _COMPILED_ENDINGS = (".so", ".pyd", ".pyc")
@@ -32,7 +32,8 @@ _COMPILED_ENDINGS = (".so", ".pyd", ".pyc")
 class IsolatedLoader:
     """Lets a provider fill the module instead of running the file."""
 
-    def __init__(self, place: Place, is_package: bool) -> None:
+    def __init__(self, paths: IsolatedPaths, place: Place, is_package: bool) -> None:
+        self._paths = paths
         self._place = place
         self._is_package = is_package
 
@@ -50,7 +51,7 @@ class IsolatedLoader:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        self._place.provider.provide(module, self._place.location)
+        self._paths.fill(module, self._place)
 
 
 class IsolatedFinder:
@@ -74,7 +75,7 @@ class IsolatedFinder:
     def _find_in(self, entry: str, tail: str, fullname: str) -> importlib.machinery.ModuleSpec | None:
         candidate = os.path.join(entry, tail)
         place = self._paths.place_of(candidate)
-        return _spec_for(fullname, candidate, place) if place is not None else None
+        return _spec_for(fullname, candidate, self._paths, place) if place is not None else None
 
     def _find_top_level(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
         """A pack put an isolated directory, or the parent of one, on `sys.path`.
@@ -101,33 +102,34 @@ def _is_found_before(fullname: str, index: int) -> bool:
     return earlier is not None and earlier.loader is not None
 
 
-def _spec_for(fullname: str, candidate: str, place: Place) -> importlib.machinery.ModuleSpec | None:
+def _spec_for(
+    fullname: str, candidate: str, paths: IsolatedPaths, place: Place
+) -> importlib.machinery.ModuleSpec | None:
     """A spec for the module that `candidate` (a path without ending) is, in the order in which Python looks."""
     init = os.path.join(candidate, "__init__.py")
     if os.path.isfile(init):
-        return _package_spec(fullname, candidate, place.at("__init__.py"), init)
+        return _spec(
+            fullname, IsolatedLoader(paths, place.at("__init__.py"), is_package=True), init, candidate
+        )
+    module = IsolatedLoader(paths, place.with_ending(".py"), is_package=False)
     if os.path.isfile(candidate + ".py"):
-        return _module_spec(fullname, place.with_ending(".py"), candidate + ".py")
+        return _spec(fullname, module, candidate + ".py")
     compiled = _compiled_file(candidate)
     if compiled is not None:
-        return _module_spec(fullname, place.with_ending(".py"), compiled)
+        return _spec(fullname, module, compiled)
     if os.path.isdir(candidate):
-        return _package_spec(fullname, candidate, place, candidate)
+        return _spec(fullname, IsolatedLoader(paths, place, is_package=True), None, candidate)
     return None
 
 
-def _package_spec(fullname: str, folder: str, place: Place, origin: str) -> importlib.machinery.ModuleSpec:
-    loader: Any = IsolatedLoader(place, is_package=True)  # Any: a loader by its methods
-    spec = importlib.machinery.ModuleSpec(fullname, loader, origin=origin, is_package=True)
-    spec.submodule_search_locations = [folder]
-    spec.has_location = origin != folder
-    return spec
-
-
-def _module_spec(fullname: str, place: Place, origin: str) -> importlib.machinery.ModuleSpec:
-    loader: Any = IsolatedLoader(place, is_package=False)  # Any: as above
-    spec = importlib.machinery.ModuleSpec(fullname, loader, origin=origin)
-    spec.has_location = True
+def _spec(
+    fullname: str, loader: Any, file: str | None, folder: str | None = None
+) -> importlib.machinery.ModuleSpec:
+    """No `file`: a package without `__init__.py`. No `folder`: not a package. Any: a loader by its methods."""
+    spec = importlib.machinery.ModuleSpec(fullname, loader, origin=file, is_package=folder is not None)
+    if folder is not None:
+        spec.submodule_search_locations = [folder]
+    spec.has_location = file is not None
     return spec
 
 
@@ -170,12 +172,12 @@ def _turn_loader(loader: type, paths: IsolatedPaths) -> Callable[[], None]:
     @functools.wraps(original)
     def exec_module(self: Any, module: ModuleType) -> None:
         place = paths.place_of(os.path.abspath(self.path))
-        if place is None or place.is_top_level(_HOST_SCRIPTS):
+        if place is None or place.is_top_level(HOST_SCRIPTS):
             original(self, module)
         elif place.is_top_level({_PRESTARTUP_SCRIPT}):
             pass  # Its imports may be missing here. The pack's worker runs it, before it imports the pack.
         else:
-            place.provider.provide(module, place.location)
+            paths.fill(module, place)
 
     return _replace(loader, "exec_module", exec_module)
 

@@ -20,7 +20,7 @@ from comfy_env_core.sites.runtime import Description, SiteRuntime
 log = logging.getLogger("comfy-env")
 
 #: Follows the name of the site's own module.
-_SUFFIX = "_in_host"
+IN_HOST_SUFFIX = "_in_host"
 
 _ENTRYPOINT = "comfy_entrypoint()"
 
@@ -45,7 +45,7 @@ class MixedFactory:
         self._site = site
         spec = site.site.spec
         self._patterns = spec.options.in_host if spec is not None else ()
-        self._modules = HostModules(site.own_module_name + _SUFFIX, site.site.directory)
+        self._modules = HostModules(site.own_module_name + IN_HOST_SUFFIX, site.site.directory)
         self._classes: dict[tuple[str, str], type] = {}
         self._is_warned = False
 
@@ -88,7 +88,7 @@ class MixedFactory:
         if module != own and not module.startswith(own + "."):
             raise LookupError(f"its class is defined in {module!r}, outside of the isolated directory")
         self._modules.install()
-        found = _class_at(importlib.import_module(own + _SUFFIX + module[len(own) :]), path)
+        found = _class_at(importlib.import_module(own + IN_HOST_SUFFIX + module[len(own) :]), path)
         if not isinstance(found, type):
             raise LookupError(f"{module!r} has no class {path!r} when it is imported in ComfyUI's process")
         return found

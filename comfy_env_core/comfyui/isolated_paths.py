@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import weakref
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,7 @@ class IsolatedPaths:
         self._names = frozenset(os.path.basename(directory) for directory in self._directories)
         self._parents = frozenset(os.path.dirname(directory) for directory in self._directories)
         self._entries: dict[str, bool] = {}
+        self._filled: weakref.WeakSet[ModuleType] = weakref.WeakSet()
 
     def place_of(self, path: str) -> Place | None:
         """Where in which isolated directory an absolute path lies; None for all others."""
@@ -76,6 +78,14 @@ class IsolatedPaths:
     def provider_of(self, path: str) -> ModuleProvider | None:
         place = self.place_of(path)
         return place.provider if place is not None else None
+
+    def fill(self, module: ModuleType, place: Place) -> None:
+        """Has the provider fill `module`, which stands for the file or folder from now on."""
+        self._filled.add(module)
+        place.provider.provide(module, place.location)
+
+    def is_filled(self, module: ModuleType) -> bool:
+        return module in self._filled
 
     def leads_in(self, entry: str) -> bool:
         """Whether modules found through this entry of `sys.path` may be isolated ones: a quick 'no' for nearly all."""
