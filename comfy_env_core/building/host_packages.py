@@ -49,6 +49,14 @@ def add_host_packages(
             _add_requirement(draft, line, host, same_python=same_python, own_torch=own_torch)
 
 
+def add_aiohttp(draft: Draft, host: HostPython, *, same_python: bool) -> None:
+    """For packs that serve routes: packs for ComfyUI never ask for it, because ComfyUI's server is made of it."""
+    if draft.asks_for("aiohttp"):
+        return
+    installed = host.distributions.get("aiohttp") if same_python else None
+    _record(draft, "aiohttp", f"=={installed}" if installed else "*", "the nodes' routes are served with it")
+
+
 def _add_torch(draft: Draft, host: HostPython) -> None:
     if draft.asks_for("torch"):
         draft.notes.append(

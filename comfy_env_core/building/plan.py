@@ -9,7 +9,7 @@ from typing import Any
 
 from comfy_env_core.building.cuda_packages import add_cuda_packages, pin_torch_family
 from comfy_env_core.building.draft import Draft
-from comfy_env_core.building.host_packages import add_host_packages, add_msgpack
+from comfy_env_core.building.host_packages import add_aiohttp, add_host_packages, add_msgpack
 from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.indexes import merged_pypi_options, torch_index
 from comfy_env_core.building.manifest import manifest_text
@@ -105,6 +105,8 @@ def plan_build(
         same_python=same_python,
         torch_packages=host_use.torch_packages,
     )
+    if host_use.uses_web and spec.options.host is HostNeed.AUTO:
+        add_aiohttp(draft, host, same_python=same_python)
     of_file = _file_pypi_options(draft.rest)
     cuda_matters = add_cuda_packages(draft, spec, host, settings) or bool(draft.conda)
     cuda_matters |= pin_torch_family(draft, torch_index(of_file, platform, host, settings))

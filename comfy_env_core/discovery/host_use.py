@@ -28,16 +28,21 @@ _WORTH_PARSING = re.compile(
     rb"\b(?:%s)\b|from\s*\.\s*\."
     % "|".join(
         sorted(
-            {name.partition(".")[0] for name in HOST_MODULES} | TORCH_FAMILY | {"import_module", "__import__"}
+            {name.partition(".")[0] for name in HOST_MODULES}
+            | TORCH_FAMILY
+            | {"aiohttp", "import_module", "__import__"}
         )
     ).encode()
 )
 _SHOWN_PER_NAME = 5
+# What ComfyUI's server module has imported and packs take from there.
+_AIOHTTP_OF_SERVER = frozenset(("server.aiohttp", "server.web"))
 
 
 @dataclass(frozen=True)
 class HostUse:
     """`need` is NONE, TORCH or COMFYUI. `torch_packages` are the imported ones of torch, torchvision and torchaudio.
+    `uses_web`: it imports aiohttp, itself or from ComfyUI's `server`, as packs do that serve routes.
 
     `evidence` has lines "file:line import x", at most five for each top-level name, paths relative to the site with
     "/"; those that a stand-in satisfies say so. Files that could not be read or parsed have a line too.
@@ -47,6 +52,7 @@ class HostUse:
     imports_torch: bool
     evidence: tuple[str, ...]
     torch_packages: tuple[str, ...] = ()
+    uses_web: bool = False
 
 
 def host_use(site_dir: Path, nested: Collection[Path], pack_dir: Path | None = None) -> HostUse:
@@ -76,6 +82,8 @@ class _Reading:
     pack_top: str | None
     needs_comfyui: bool = False
     torch_packages: set[str] = field(default_factory=set)
+    imports_aiohttp: bool = False
+    imports_server: bool = False
     evidence: list[tuple[str, int, str]] = field(default_factory=list)
     shown: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
@@ -110,10 +118,13 @@ class _Reading:
             f"{file}:{line} {text}" if line else f"{file} {text}"
             for file, line, text in sorted(self.evidence)
         )
-        return HostUse(need, bool(torch), tuple(lines), torch)
+        uses_web = self.imports_aiohttp and self.imports_server
+        return HostUse(need, bool(torch), tuple(lines), torch, uses_web)
 
     def _judge_import(self, path: str, each: Import) -> None:
         top = each.module.partition(".")[0]
+        self.imports_aiohttp |= top == "aiohttp" or each.target in _AIOHTTP_OF_SERVER
+        self.imports_server |= each.module == "server"
         if top in TORCH_FAMILY and not each.is_guarded:
             self.torch_packages.add(top)
             self._show_once(path, each.line, str(each), top)

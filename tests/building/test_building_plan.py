@@ -144,6 +144,16 @@ def test_the_files_word_on_the_host_overrides_the_source(word: str, expected: se
     assert made.host_need.value == word
 
 
+def test_what_serves_routes_gets_the_hosts_aiohttp_unless_the_file_asks_or_says_otherwise() -> None:
+    serves = HostUse(HostNeed.NONE, imports_torch=False, evidence=(), uses_web=True)
+    installed = {**INSTALLED, "aiohttp": "3.14.5"}
+    assert pypi(use=serves, installed=installed)["aiohttp"] == "==3.14.5"
+    assert pypi('python = "3.10"', use=serves, installed=installed)["aiohttp"] == "*"
+    assert pypi('[pypi-dependencies]\naiohttp = "<3.9"', use=serves)["aiohttp"] == "<3.9"
+    assert "aiohttp" not in pypi('[options]\nhost = "none"', use=serves)
+    assert plan(use=serves, installed=installed).environment_id != plan().environment_id
+
+
 def test_a_gpu_gets_torch_for_its_cuda_and_macos_gets_plain_torch() -> None:
     assert pypi(use=USES_TORCH, cuda=GPU)["torch"]["index"] == "https://download.pytorch.org/whl/cu128"
     assert pypi(use=USES_TORCH, platform=MAC)["torch"] == "==2.13.0"

@@ -86,7 +86,7 @@ def test_source_that_needs_nothing(use_of: Callable[[str], HostUse], source: str
         ("import comfy.utils as u\nhasattr(u, 'ProgressBar')", 2),
         ("import comfy\n\n\ncomfy.model_management.load_models_gpu([])", 4),
         ("from comfy import model_management as mm\nmm.load_models_gpu([])", 2),
-        ("import server\nserver.BinaryEventTypes", 2),
+        ("import server\nserver.is_loopback", 2),
         ("from comfy_api.latest import io", 1),
         ("from comfy_execution.graph import DynamicPrompt", 1),
         ("from comfy_extras import nodes_mask", 1),
@@ -134,6 +134,25 @@ def test_source_that_needs_torch(use_of: Callable[[str], HostUse], source: str) 
 @pytest.mark.parametrize("caught", ["", " ImportError", " (OSError, ModuleNotFoundError)", " Exception as e"])
 def test_torch_that_may_be_missing_is_not_needed(use_of: Callable[[str], HostUse], caught: str) -> None:
     found = use_of(f"def f():\n    try:\n        import torch\n    except{caught}:\n        torch = None\n")
+    assert found.need is HostNeed.NONE
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from server import PromptServer\nfrom aiohttp import web", True),
+        ("from server import PromptServer, web", True),
+        ("import server\nimport aiohttp.web", True),
+        ("from server import PromptServer", False),
+        ("import aiohttp", False),
+        ("from .server import PromptServer\nimport aiohttp", False),
+    ],
+)
+def test_source_that_serves_routes_is_told_from_source_that_does_not(
+    use_of: Callable[[str], HostUse], source: str, expected: bool
+) -> None:
+    found = use_of(source)
+    assert found.uses_web is expected
     assert found.need is HostNeed.NONE
 
 
