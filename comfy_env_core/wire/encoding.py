@@ -11,6 +11,7 @@ from comfy_env_core.wire.attachments import OutgoingAttachments
 from comfy_env_core.wire.errors import EncodeError, WireError
 from comfy_env_core.wire.objects.handles import Borrowed
 from comfy_env_core.wire.objects.live import Handle
+from comfy_env_core.wire.objects.live_containers import LiveDict, LiveList
 from comfy_env_core.wire.objects.parcel import Parcel
 from comfy_env_core.wire.objects.parcel_errors import CodecFileError
 from comfy_env_core.wire.objects.specials import specials_of, type_name_of
@@ -142,6 +143,8 @@ class Encoding:
         kind = type(value)
         if issubclass(kind, Borrowed):
             return self._extend_borrowed(value)
+        if kind is LiveDict or kind is LiveList:
+            return dict(value) if kind is LiveDict else list(value)
         if kind is Parcel:
             return self._extension(TypeCode.PARCEL, [value.type_name, value.how, value.tag, value.content])
         if id(value) in self._numbers:

@@ -37,3 +37,7 @@ class DeadHandle(WireError, ReferenceError):
 
 class ForeignHandle(WireError, TypeError):
     """An object that lives in one worker was sent to another."""
+
+
+class NotHere(WireError, TypeError):
+    """An object of another process was used as only an object of this one can be."""

@@ -13,6 +13,7 @@ from comfy_env_core.worker.classes import NodeClasses
 from comfy_env_core.worker.inputs import InputWatch
 from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.running import RunningCall, RunningCalls, interrupt_exception
+from comfy_env_core.worker.way_out import call_node
 
 log = logging.getLogger("comfy-env.worker")
 
@@ -29,12 +30,18 @@ class NodeExecution:
     """
 
     def __init__(
-        self, classes: NodeClasses, running: RunningCalls, bridges: Bridges, main_thread: MainThread
+        self,
+        classes: NodeClasses,
+        running: RunningCalls,
+        bridges: Bridges,
+        main_thread: MainThread,
+        site_module: str,
     ) -> None:
         self._classes = classes
         self._running = running
         self._bridges = bridges
         self._main_thread = main_thread
+        self._site_module = site_module
         self._instances: dict[str, Any] = {}
 
     def run(self, incoming: IncomingCall) -> None:
@@ -59,7 +66,7 @@ class NodeExecution:
             self._begin(call)
             target = self._target(request)
             self._enter(call, request)
-            value = target(*request["args"], **request["kwargs"])
+            value = call_node(target, request, self._site_module)
             if isinstance(value, Coroutine):
                 self._continue(call, value)
                 return

@@ -86,7 +86,7 @@ class _HostObjects:
     def _fill_nodes(self, module: ModuleType) -> None:
         self._hosting.adjust(module)
         for table in TABLES:
-            own = getattr(module, table)
+            own = vars(module).get(table, {})
             vars(module)[table] = HostTable(self._home, table, own, self._configuration.module_name)
 
     def _host_member(self, name: str) -> Any:

@@ -36,7 +36,10 @@ USING: Mapping[str, tuple[str, ...]] = {
 }
 
 #: The same for classes, when they are called; subclasses of a pack stay here.
-USING_CLASSES: Mapping[str, tuple[str, ...]] = {"comfy.samplers": ("CFGGuider", "KSampler")}
+USING_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "comfy.model_patcher": ("ModelPatcher",),
+    "comfy.samplers": ("CFGGuider", "KSampler"),
+}
 
 #: They load a model from files, or make what uses one.
 LOADING: Mapping[str, tuple[str, ...]] = {

@@ -14,8 +14,15 @@ MODULE = "comfy.model_management"
 
 def adjust_memory(module: ModuleType, home: Home) -> None:
     """Right after its import. Loading asks each process for the models that live in it; emptying empties both."""
-    load = vars(module)["load_models_gpu"]
+    members = vars(module)
+    if "load_models_gpu" in members:
+        members["load_models_gpu"] = _loading(members["load_models_gpu"], home)
+    for name in ("soft_empty_cache", "unload_all_models"):
+        if name in members:
+            members[name] = _here_and_there(members[name], home)
 
+
+def _loading(load: Any, home: Home) -> Any:
     @functools.wraps(load)
     def load_models_gpu(models: Any, *args: Any, **kwargs: Any) -> None:
         theirs = [model for model in models if is_borrowed(model)]
@@ -25,9 +32,7 @@ def adjust_memory(module: ModuleType, home: Home) -> None:
         if ours or not theirs:
             load(ours, *args, **kwargs)
 
-    vars(module)["load_models_gpu"] = load_models_gpu
-    for name in ("soft_empty_cache", "unload_all_models"):
-        vars(module)[name] = _here_and_there(vars(module)[name], home)
+    return load_models_gpu
 
 
 def _here_and_there(function: Any, home: Home) -> Any:

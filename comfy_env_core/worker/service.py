@@ -21,6 +21,8 @@ from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
+from comfy_env_core.worker.web.registrations import Registrations
+from comfy_env_core.worker.web.site import SiteWeb
 from comfy_env_core.worker.standins.comfy_env import install_comfy_env
 from comfy_env_core.worker.web.registrations import Registrations
 from comfy_env_core.worker.web.route_lists import RouteLists
@@ -47,7 +49,9 @@ class Service:
         self._bridges = Bridges(configuration)
         self._loader = SiteLoader(configuration)
         self._classes = NodeClasses(self._loader, Entrypoints(main_thread.complete, configuration.comfyui))
-        self._execution = NodeExecution(self._classes, self._running, self._bridges, main_thread)
+        self._execution = NodeExecution(
+            self._classes, self._running, self._bridges, main_thread, self._loader.site_module
+        )
         self._crew = Crew("comfy-env objects")
         self._registrations = Registrations(configuration.pack_name, configuration.max_upload_bytes)
         site_web = SiteWeb(self._registrations, self._loader)

@@ -74,7 +74,7 @@ def test_exception_of_the_object_is_raised_and_a_missing_attribute_is_missing(pe
 @pytest.mark.parametrize(
     "name",
     [
-        "__array__", "__array_interface__", "__cuda_array_interface__", "__torch_function__", "__dlpack__",
+        "__array__", "__array_interface__", "__cuda_array_interface__", "__dlpack__",
         "__iter__", "__len__", "__await__", "__fspath__", "__dict__", "__wrapped__", "__globals__", "__set_name__",
         "_ipython_display_", "_ipython_canary_method_should_not_exist_", "_repr_html_", "_repr_mimebundle_",
     ],

@@ -14,20 +14,23 @@ Cost in round trips to the owner (a small call each; what is sent and returned c
 | `with h:` | 2 |
 | a special method the class does not have, a dunder name, `_ipython_…` and `_repr_…` | 0 |
 
-What comes back is a value of the wire: a list or dict is a copy, an array or tensor shares no memory with the owner's.
+What comes back is a value of the wire: an array or tensor shares no memory with the owner's, a list or dict is a copy,
+but what is changed in one that is an attribute of a class of ComfyUI's is changed at the owner, too (1 trip each).
 Hashing is by identity, also for classes that define their own. Once a name was a method for one object of a class it is
 taken for one for all of them; `h.name` of an object that hides it behind an attribute of its own gives that method.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from comfy_env_core.wire.errors import DeadHandle, PeerGone
+from comfy_env_core.wire.errors import DeadHandle, NotHere, PeerGone
 from comfy_env_core.wire.failures import describe_error
 from comfy_env_core.wire.objects.handles import Borrowed
+from comfy_env_core.wire.objects.live_containers import follow
 from comfy_env_core.wire.objects.operations import END, METHOD, UNDEFINED, is_dunder
 from comfy_env_core.wire.objects.specials import SPECIALS, split_type_name
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Attributes of the handle itself; everything else is the object's.
 LOCAL_NAMES = frozenset(Borrowed.__slots__)
+#: Of these a dict or list got from an attribute is kept in step with the owner's; see live_containers.py.
+COMFYUIS_CLASSES = ("comfy.", "comfy_extras.")
 #: Notebooks ask every object they show for these.
 PROBES = ("_ipython_", "_repr_")
 
@@ -70,6 +75,8 @@ class Handle(Borrowed):
         if outcome == METHOD:
             methods.add(name)
             return RemoteMethod(self, name)
+        if type(value) in (dict, list) and type(self).__comfy_env_type__.startswith(COMFYUIS_CLASSES):
+            return follow(value, functools.partial(use, self, "edit", name))
         return value
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -98,6 +105,14 @@ class Handle(Borrowed):
     def __dir__(self) -> list[str]:
         return list(use(self, "dir"))
 
+    @classmethod
+    def __torch_function__(cls, function: Any, *arguments: Any) -> NoReturn:
+        """Torch asks whoever is given to one of its operations as if it were a tensor."""
+        raise NotHere(
+            f"torch's {getattr(function, '__name__', function)!r} was given a {cls.__comfy_env_type__} that lives in "
+            "another process, and works on tensors of its own process only"
+        )
+
     def __copy__(self) -> Handle:
         return self
 
@@ -105,7 +120,7 @@ class Handle(Borrowed):
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
+        raise NotHere(
             f"A {type_name_of_handle(self)} that lives in {self._borrowed.owner} cannot be pickled here: only "
             "its own process can. Save it in a node of that pack, or save the data taken from it."
         )

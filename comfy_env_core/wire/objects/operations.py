@@ -8,6 +8,7 @@ changes nothing at the owner; assign it back), any other object a handle.
 | operation | arguments | does |
 |---|---|---|
 | `get`, `set`, `delete` | name [, value] | an attribute; dunder names are Python's own and refused |
+| `edit` | name, path, method, [positional], {named} | changes the list or dict at `path` in an attribute |
 | `method` | name, [positional], {named} | calls the attribute of that name |
 | `method_attribute` | method name, name | an attribute of a method, such as `cache_clear` |
 | `repr`, `str`, `format`, `dir` | format: specification | what Python's functions of that name give |
@@ -24,6 +25,7 @@ from typing import Any
 
 from comfy_env_core.wire.errors import WireError
 from comfy_env_core.wire.failures import rebuild_error
+from comfy_env_core.wire.objects.live_containers import edit_container
 from comfy_env_core.wire.objects.specials import SPECIALS
 
 VALUE = 0  # value: the result
@@ -95,6 +97,10 @@ def _delete(target: object, name: str) -> None:
     delattr(target, _permitted(target, name))
 
 
+def _edit(target: Any, name: str, path: list[Any], method: str, positional: list[Any], named: Any) -> None:
+    edit_container(getattr(target, _permitted(target, name)), path, method, positional, named)
+
+
 def _call(target: Any, positional: list[Any], named: Mapping[str, Any]) -> Any:
     return target(*positional, **named)
 
@@ -137,6 +143,7 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "__next__": next,
     "delete": _delete,
     "dir": dir,
+    "edit": _edit,
     "format": format,
     "get": _get,
     "method": _call_method,
