@@ -28,15 +28,22 @@ NodesListener = Callable[[str, "tuple[str, ...]"], None]
 
 
 class Injector:
-    """Loads packs again on ComfyUI's event loop. `announce(pack name, node ids)` is called after each."""
+    """Loads packs again on ComfyUI's event loop, then calls `tidy()` and `announce(pack name, node ids)`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, announce: NodesListener) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, announce: NodesListener, tidy: Callable[[], None]
+    ) -> None:
         self._loop = loop
         self._announce = announce
+        self._tidy = tidy
 
     def inject(self, pack_path: Path, presences: Iterable[Presence]) -> Future[None]:
         """Schedules the reload; safe from any thread. The future holds what went wrong, if anything did."""
         return asyncio.run_coroutine_threadsafe(self._reload(pack_path, tuple(presences)), self._loop)
+
+    def tidy_later(self) -> None:
+        """Schedules `tidy` alone; safe from any thread."""
+        self._loop.call_soon_threadsafe(self._tidy)
 
     async def _reload(self, pack_path: Path, presences: tuple[Presence, ...]) -> None:
         before = dict(nodes.NODE_CLASS_MAPPINGS)
@@ -46,7 +53,7 @@ class Injector:
             raise RuntimeError(
                 f"ComfyUI could not load {str(pack_path)!r}; its message is in the lines above."
             )
-        unregister_unready()
+        self._tidy()
         changed = tuple(
             sorted(name for name, value in nodes.NODE_CLASS_MAPPINGS.items() if before.get(name) is not value)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -11,8 +12,12 @@ from comfy_env_core.comfyui import modules
 from comfy_env_core.comfyui.in_host import MixedFactory
 from comfy_env_core.comfyui.node_calls import NodeCaller
 from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode
 from comfy_env_core.sites.runtime import Description, SiteRuntime
+
+#: How long a node waits for a module that nobody has imported before: as long as an import may take.
+_PATIENCE_S = 180.0
 
 
 class Presence:
@@ -31,10 +36,18 @@ class Presence:
         self._importers: set[str] = set()
 
     def provide(self, module: ModuleType, location: Path) -> None:
+        if (
+            self.site.is_root
+            and location == self.site.site.directory / "__init__.py"
+            and not location.is_file()
+        ):
+            raise ImportError(_why_without_init(location.parent))
         name = self.site.module_name_of(location)
         description = self.site.describe_for_host(name)
         if description is None and self._mode is BuildMode.BLOCKING:
             description = self.site.wait_for_description(name)
+        elif description is None and threading.current_thread() is not threading.main_thread():
+            description = self._described_meanwhile(name)
         self._provided[module.__name__] = (module, name, description)
         self._importers.update(_modules_being_imported(self.site.pack_module_name))
         if description is not None:
@@ -44,6 +57,23 @@ class Presence:
             raise ImportError(str(self.site.failure))
         else:
             modules.fill_unready(module, location if location.is_file() else None)
+
+    def _described_meanwhile(self, name: str) -> Description:
+        """A node imports it while it runs, which may take its time: only ComfyUI's event loop must not wait.
+
+        Raises ImportError: the environment is not there, or the module fails in it.
+        """
+        known = None
+        if self.site.serving is not None and self.site.state is not SiteState.FAILED:
+            known = self.site.wait_for_description(name, _PATIENCE_S)
+        if known is None:
+            raise ImportError(
+                f"{name!r} belongs to {self.site.id!r}, which runs in an environment of its own, and that is "
+                f"{self.site.state.value}{f': {self.site.failure}' if self.site.failure else ''}. Try again when its "
+                "nodes are there.",
+                name=name,
+            )
+        return known
 
     def is_outdated(self) -> bool:
         """Whether the host holds a module of this site that would look different by now."""
@@ -66,6 +96,20 @@ class Presence:
         self._factory.forget_all()
         names.discard(self.site.pack_module_name)
         return names
+
+
+def _why_without_init(pack: Path) -> str:
+    """A comfy-env.toml alone, or one beside a pack that is a single file."""
+    problem = (
+        f"{str(pack)!r} has a comfy-env.toml but no __init__.py, which is what ComfyUI loads of a pack. "
+    )
+    single_file = pack.with_suffix(".py")
+    if single_file.is_file():
+        return problem + (
+            f"{str(single_file)!r} is another pack, a single file, and runs in ComfyUI's own Python. To isolate it, "
+            f"move it to {str(pack / '__init__.py')!r}."
+        )
+    return problem + "Add one that defines NODE_CLASS_MAPPINGS, or remove the folder."
 
 
 def _exports(module: ModuleType) -> Iterable[object]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from comfy_env_core.building.jobs import JobSnapshot
     from comfy_env_core.comfyui.injection import Injector
     from comfy_env_core.comfyui.joint_memory import JointMemory
+    from comfy_env_core.comfyui.strays import Strays
 
 log = logging.getLogger("comfy-env")
 
@@ -33,6 +34,7 @@ class Session:
     manager: Manager
     presences: Mapping[str, Presence]
     memory: JointMemory
+    strays: Strays
     injector: Injector | None = None
 
     def connect(self, injector: Injector) -> None:
@@ -47,6 +49,8 @@ class Session:
     def on_site(self, site: SiteStatus) -> None:
         if site.state is SiteState.READY:
             self._inject_if_waiting(self.presences[site.id].site.site.pack.path)
+            if self.injector is not None:
+                self.injector.tidy_later()
 
     def _inject_if_waiting(self, pack_path: Path) -> None:
         if self.injector is None:

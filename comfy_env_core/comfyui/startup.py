@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from comfy_env_core import __version__, assembly
-from comfy_env_core.comfyui import hooks, policy
+from comfy_env_core.comfyui import comfy_env, hooks, policy
 from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
 from comfy_env_core.comfyui.host import Host
 from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
@@ -16,6 +16,7 @@ from comfy_env_core.comfyui.joint_memory import JointMemory
 from comfy_env_core.comfyui.log_lines import name_our_lines
 from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.comfyui.session import Session, holder
+from comfy_env_core.comfyui.strays import Strays
 from comfy_env_core.discovery import Scan, scan
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
@@ -58,15 +59,14 @@ def prestartup() -> None:
         site.id: Presence(site, DeferredCaller(manager, site, memory, services.inputs), mode)
         for site in manager.sites.values()
     }
-    session = Session(manager, presences, memory)
+    paths = IsolatedPaths(
+        (presence.site.site.directory, _AllowingWorkers(presence, manager)) for presence in presences.values()
+    )
+    session = Session(manager, presences, memory, Strays(paths, tuple(manager.sites.values())))
     manager.add_listener(Narrator(log, manager.names_of))
     manager.add_listener(session)
-    hooks.install(
-        IsolatedPaths(
-            (presence.site.site.directory, _AllowingWorkers(presence, manager))
-            for presence in presences.values()
-        )
-    )
+    hooks.install(paths)
+    comfy_env.serve(manager, store)
     atexit.register(manager.shutdown)
     holder.session = session
     manager.start()
@@ -97,9 +97,14 @@ def connect() -> None:
     install_web(server, nodes.EXTENSION_WEB_DIRS, session.manager)
     feed = EventFeed(server.send_sync)
     session.manager.allow_workers()
-    session.connect(Injector(server.loop, feed.nodes_changed))
+
+    def tidy() -> None:
+        unregister_unready()
+        session.strays.take_out(nodes.NODE_CLASS_MAPPINGS)
+
+    session.connect(Injector(server.loop, feed.nodes_changed, tidy))
     # Both wait until ComfyUI, in whose loop we are called, has loaded all packs.
-    server.loop.call_soon_threadsafe(unregister_unready)
+    server.loop.call_soon_threadsafe(tidy)
     server.loop.call_soon_threadsafe(session.manager.prepare)
 
 

@@ -129,11 +129,11 @@ class SiteRuntime:
                 lambda: self.state in (SiteState.READY, SiteState.FAILED), timeout_s
             )
 
-    def wait_for_description(self, module: str) -> Description | None:
-        """Waits until the module is described; None when the site failed instead."""
+    def wait_for_description(self, module: str, timeout_s: float | None = None) -> Description | None:
+        """Waits until the module is described; None when the site failed instead, or the time ran out."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self.description(module) is not None or self.state is SiteState.FAILED
+                lambda: self.description(module) is not None or self.state is SiteState.FAILED, timeout_s
             )
             return self.description(module)
 
