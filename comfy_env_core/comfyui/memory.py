@@ -63,7 +63,7 @@ class HostMemory:
             return
         if not self._loop.run(lambda: self._give_back(needed_bytes, device), RELEASE_TIMEOUT_S):
             log.info("%s needs room on %s while ComfyUI works there itself; it frees nothing.", asker, device)
-        self._ask_workers(needed_bytes, device, asker)
+        self._quietly(self._ask_workers, needed_bytes, device, asker)
 
     # -- the wrappers --------------------------------------------------------------------------------------
 
@@ -74,11 +74,11 @@ class HostMemory:
         def free_memory(memory_required: Any, device: Any, *args: Any, **kwargs: Any) -> Any:
             unloaded = self._quietly(original, memory_required, device, *args, **kwargs)
             if memory_required >= EVERYTHING_BYTES:
-                self._release_all()
+                self._quietly(self._release_all)
                 return unloaded
             missing_bytes = self._devices.missing_bytes(memory_required, device)
             if missing_bytes > 0:
-                self._ask_workers(missing_bytes, device, asker=None)
+                self._quietly(self._ask_workers, missing_bytes, device, asker=None)
             return unloaded
 
         return free_memory
@@ -96,12 +96,14 @@ class HostMemory:
         return soft_empty_cache
 
     def _quietly(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """`free_memory` empties the cache as well: while a model is loaded, which is no time to tidy up."""
+        """`free_memory` empties the cache as well, ours and a worker's, which has ComfyUI do the same: that is while
+        something is loaded or unloaded, and no time to tidy up."""
+        was_quiet = getattr(self._local, "is_quiet", False)
         self._local.is_quiet = True
         try:
             return function(*args, **kwargs)
         finally:
-            self._local.is_quiet = False
+            self._local.is_quiet = was_quiet
 
     # -- the workers ---------------------------------------------------------------------------------------
 
