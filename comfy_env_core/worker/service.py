@@ -21,8 +21,6 @@ from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.memory import WorkerMemory
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
-from comfy_env_core.worker.web.registrations import Registrations
-from comfy_env_core.worker.web.site import SiteWeb
 from comfy_env_core.worker.standins.comfy_env import install_comfy_env
 from comfy_env_core.worker.web.registrations import Registrations
 from comfy_env_core.worker.web.route_lists import RouteLists
