@@ -15,6 +15,7 @@ from typing import Any
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.memory import WorkerMemory
+from comfy_env_core.worker.progress import Progress
 from comfy_env_core.worker.running import RunningCall
 from comfy_env_core.worker.standins import cli_args
 
@@ -24,19 +25,19 @@ class Bridges:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
+        self._set_interrupt: Callable[[bool], None] = _nothing  # ComfyUI's own, once it is imported
 
     def install(self, home: Home, memory: WorkerMemory) -> None:
         """Watch for the imports of the modules concerned."""
         if self._configuration.comfyui is None:
             return
 
-        def hook(value: Any, total: Any, preview: Any, prompt_id: Any = None, node_id: Any = None) -> None:
-            home.progress(value, total, preview, node_id)
-
+        progress = Progress(home)
         actions: dict[str, Callable[[Any], None]] = {
-            "comfy.utils": lambda module: module.set_progress_bar_global_hook(hook),
+            "comfy.utils": lambda module: module.set_progress_bar_global_hook(progress.hook),
+            "comfy_execution.progress": progress.bridge,
             "comfy.cli_args": lambda module: cli_args.adopt(module, self._configuration),
-            "comfy.model_management": memory.watch,
+            "comfy.model_management": lambda module: self._watch_management(home, memory, module),
             # Imported by a node while it runs: too late for `begin`.
             "comfy_execution.utils": lambda module: _set_node_context(module, home.running.current()),
             "comfy_execution.graph_utils": lambda module: _set_graph_prefix(module, home.running.current()),
@@ -55,11 +56,20 @@ class Bridges:
         """A call was cancelled (called on the reading thread)."""
         self._set_interrupt(True)
 
-    def _set_interrupt(self, value: bool) -> None:
-        management: Any = sys.modules.get("comfy.model_management")
-        switch = getattr(management, "interrupt_current_processing", None)
-        if switch is not None:
-            switch(value)
+    def _watch_management(self, home: Home, memory: WorkerMemory, module: Any) -> None:
+        """A node may interrupt the run it belongs to: ComfyUI hears of it."""
+        memory.watch(module)
+        self._set_interrupt = here = module.interrupt_current_processing
+
+        def interrupt_current_processing(value: bool = True) -> None:
+            here(value)
+            home.tell("interrupt", bool(value))
+
+        module.interrupt_current_processing = interrupt_current_processing
+
+
+def _nothing(value: bool) -> None:
+    pass
 
 
 def _set_node_context(module: Any, call: RunningCall | None) -> None:

@@ -11,6 +11,10 @@ def host_services(inputs: OpenInputs) -> dict[str, Service]:
     """The services of the running ComfyUI."""
     return {
         "progress": Service(progress.progress, at_once=True),
+        "interrupt": Service(progress.interrupt, at_once=True),
+        "progress_started": Service(progress.started, at_once=True),
+        "progress_updated": Service(progress.updated, at_once=True),
+        "progress_finished": Service(progress.finished, at_once=True),
         "prompt_server": Service(web.prompt_server),
         "server_module": Service(web.server_module),
         "send_sync": Service(messages.send_sync, at_once=True),

@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
+from comfy_env_core.worker.progress import Progress
 from comfy_env_core.worker.running import InterruptProcessingException
 
 
@@ -47,14 +48,14 @@ class _Interrupt:
         call = self._home.running.current()
         if call is not None:
             (call.incoming.cancelled.set if value else call.incoming.cancelled.clear)()
+        self._home.tell("interrupt", bool(value))
 
 
 class _ProgressState:
     """Where progress goes: to the host, unless a pack set a hook of its own."""
 
     def __init__(self, home: Home) -> None:
-        self.hook: Any = None
-        self.home = home
+        self.hook: Any = Progress(home).hook
 
     def set_hook(self, function: Any) -> None:
         self.hook = function
@@ -69,14 +70,15 @@ class _ProgressBar:
         self.total = total
         self.current = 0
         self.node_id = node_id
-        self.hook = self._state.hook or self._state.home.progress
+        self.hook = self._state.hook
 
     def update_absolute(self, value: Any, total: Any = None, preview: Any = None) -> None:
         """Set the progress; raises the interrupt exception if the run was cancelled."""
         if total is not None:
             self.total = total
         self.current = min(value, self.total)
-        self.hook(self.current, self.total, preview, node_id=self.node_id)
+        if self.hook is not None:
+            self.hook(self.current, self.total, preview, node_id=self.node_id)
 
     def update(self, value: Any) -> None:
         """Advance the progress."""
