@@ -1,19 +1,12 @@
-"""One base directory and one store of environments for all end-to-end tests: each pack is built once."""
+"""One server for the tests of a module, on the place that all tests share."""
 
 from __future__ import annotations
 
 import pytest
 
-from demo.run import DEMO_PACKS
-from host.base import Place, make_place
+from host.base import Place
 from host.fixtures import StartComfyUI
 from host.server import ComfyUI
-
-
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The example packs and us; what one test's server built is there for the next one's."""
-    return make_place(tmp_path_factory.mktemp("e2e"), DEMO_PACKS)
 
 
 @pytest.fixture(scope="module")

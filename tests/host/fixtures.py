@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.run import DEMO_PACKS
+from host.base import Place, make_place
 from host.browser import find_browser
 from host.installation import Installation, prepare
 from host.server import ComfyUI
@@ -19,6 +21,12 @@ StartComfyUI = Callable[..., ComfyUI]
 def installation() -> Installation:
     """A real ComfyUI on disk, got if the cache lacks it."""
     return prepare()
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The example packs and us; what one test's server built is there for the next one's."""
+    return make_place(tmp_path_factory.mktemp("e2e"), DEMO_PACKS)
 
 
 @pytest.fixture(scope="module")
