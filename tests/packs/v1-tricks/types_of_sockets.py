@@ -25,7 +25,7 @@ class OneOf(str):
         return made
 
     def __ne__(self, other):
-        return other != "*" and other not in self.accepted
+        return not (other == "*" or other in self.accepted)
 
 
 class Subset(str):

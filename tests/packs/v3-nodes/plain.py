@@ -190,7 +190,7 @@ class Misfit(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(node_id="V3Misfit", inputs=[], outputs=[io.Int.Output()], is_output_node=True)
+        return io.Schema(node_id="V3Misfit", inputs=[], outputs=[io.Int.Output()])
 
     @classmethod
     def execute(cls):
