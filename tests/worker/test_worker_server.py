@@ -64,13 +64,14 @@ def test_without_a_running_comfyui_the_import_still_works(tmp_path: Path, start_
     import server
     instance = server.PromptServer.instance
     had_queue = hasattr(instance, "prompt_queue")
+    installs_js = "custom_nodes_from_web" not in instance.supports
     """
     body = """
     def run(self):
-        return had_queue, instance.client_id
+        return had_queue, installs_js, instance.client_id
     """
     worker = start_worker(spec_for(node_pack(tmp_path, body, before)))
-    assert run(worker) == (False, None)
+    assert run(worker) == (False, False, None)
 
 
 def test_routes_in_an_environment_without_aiohttp_are_an_error_that_names_the_remedy(
@@ -126,16 +127,16 @@ def test_the_hosts_objects_are_used_where_they_are(
     tmp_path: Path, services: RecordingServices, start_worker: StartWorker
 ) -> None:
     queue = Queue()
-    host_server(services, prompt_queue=queue, number=7, sockets={"a": 1}, supports=["x"])
+    host_server(services, prompt_queue=queue, number=7, sockets={"a": 1})
     body = """
     def run(self):
         from server import PromptServer
         server = PromptServer.instance
         server.prompt_queue.history["q"] = 1
-        return server.prompt_queue.get_history(), server.number, list(server.sockets), server.supports
+        return server.prompt_queue.get_history(), server.number, list(server.sockets)
     """
     worker = start_worker(spec_for(node_pack(tmp_path, body)))
-    assert run(worker) == ({"p": {"outputs": {}}}, 7, ["a"], ["x"])
+    assert run(worker) == ({"p": {"outputs": {}}}, 7, ["a"])
 
 
 def test_facts_of_the_run_are_read_and_a_packs_own_attributes_kept(

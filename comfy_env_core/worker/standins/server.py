@@ -55,6 +55,8 @@ class PromptServer:
         self._home = home
         self._registrations = registrations
         self.on_prompt_handlers = registrations.prompt_handlers
+        # Also where no ComfyUI runs, at installation: packs that miss it copy their files into ComfyUI's own folders.
+        self.supports = ["custom_nodes_from_web"]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
