@@ -32,7 +32,9 @@ def assemble(
     host_facts: Mapping[str, Any],
     environ: Mapping[str, str] = os.environ,
 ) -> Manager:
-    """A manager over what was scanned; nothing is started yet."""
+    """A manager over what was scanned; nothing is started yet. What the scan found amiss is logged."""
+    for mistake in scan.mistakes:
+        log.warning("%s", mistake)
     settings = functools.cache(lambda: _gather_settings(environ))
     parts = ManagerParts(
         store=store,

@@ -6,13 +6,14 @@ from .fingerprint import source_fingerprint
 from .host_names import LEAN_NAMES
 from .host_use import HostUse, host_use
 from .scanning import ENV_FILE_NAME, ROOT_FILE_NAME, host_skips, scan
-from .site import Pack, Scan, Site, Skipped
+from .site import Mistake, Pack, Scan, Site, Skipped
 
 __all__ = [
     "ENV_FILE_NAME",
     "LEAN_NAMES",
     "ROOT_FILE_NAME",
     "HostUse",
+    "Mistake",
     "Pack",
     "Scan",
     "Site",

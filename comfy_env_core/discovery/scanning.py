@@ -10,12 +10,14 @@ from time import perf_counter
 from typing import TypeVar
 
 from ..config import ConfigError, EnvSpec, RootSpec, parse_env, parse_root
-from .site import Pack, Scan, Site, Skipped
+from .mistakes import NEAR_MISSES, beside_packs, misnamed, nested_in_isolated_pack
+from .site import Mistake, Pack, Scan, Site, Skipped
 from .walking import is_foreign, walk
 
 ENV_FILE_NAME = "comfy-env.toml"
 ROOT_FILE_NAME = "comfy-env-root.toml"
 _FILE_NAMES = frozenset((ENV_FILE_NAME, ROOT_FILE_NAME))
+_NOTED_NAMES = _FILE_NAMES | NEAR_MISSES
 _OUR_PACKAGE = "comfy_env_core"
 
 Spec = TypeVar("Spec", EnvSpec, RootSpec)
@@ -31,6 +33,7 @@ class _Findings:
     roots: dict[str, RootSpec] = field(default_factory=dict)
     root_errors: dict[str, ConfigError] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
 
 
 def host_skips(disable_all: bool, whitelist: Collection[str]) -> Skip:
@@ -65,6 +68,7 @@ def scan(directories: Sequence[Path], skip: Skip) -> Scan:
         root_errors=findings.root_errors,
         skipped=tuple(findings.skipped),
         duration_s=perf_counter() - started_s,
+        mistakes=tuple(findings.mistakes),
     )
 
 
@@ -92,6 +96,7 @@ def _pack_directories(directory: Path, skip: Skip, findings: _Findings) -> list[
             continue
         try:
             if not entry.is_dir():
+                findings.mistakes += beside_packs(directory / entry.name)
                 continue
         except OSError as error:  # a link into a place that may not be entered
             findings.skipped.append(Skipped(entry.name, _unreadable(error)))
@@ -137,11 +142,13 @@ def _look_into(pack: Pack, findings: _Findings) -> None:
         findings.skipped.append(Skipped(name_of(directory), _unreadable(error)))
 
     reported_before = len(findings.skipped)
-    for directory, files in walk(top, _FILE_NAMES.__contains__, on_unreadable):
+    for directory, files in walk(top, _NOTED_NAMES.__contains__, on_unreadable):
         was_entered = True
         for entry in files:
             if entry.name == ENV_FILE_NAME:
                 sites.append(_site(pack, Path(entry.path)))
+            elif entry.name != ROOT_FILE_NAME:
+                findings.mistakes.append(misnamed(Path(entry.path)))
             else:
                 spec, error = _read(parse_root, Path(entry.path))
                 if spec is not None:
@@ -153,6 +160,7 @@ def _look_into(pack: Pack, findings: _Findings) -> None:
         return
     findings.packs[pack.name] = pack
     findings.sites.extend(sorted(sites, key=lambda site: site.id))
+    findings.mistakes += nested_in_isolated_pack(sites)
 
 
 def _site(pack: Pack, config_path: Path) -> Site:

@@ -52,6 +52,18 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A file by which somebody meant to isolate something, and why it does not. `remedy` says what to do."""
+
+    path: Path
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}. {self.remedy}."
+
+
+@dataclass(frozen=True)
 class Scan:
     """All that was found, packs and sites in the order of their names.
 
@@ -65,6 +77,7 @@ class Scan:
     root_errors: Mapping[str, ConfigError]
     skipped: tuple[Skipped, ...]
     duration_s: float
+    mistakes: tuple[Mistake, ...] = ()
 
     def nested(self, site: Site) -> tuple[Path, ...]:
         """The directories of the sites inside `site`, whose files are not its own."""
