@@ -23,10 +23,12 @@ class JointMemory:
         with self._lock:
             if self._host is None:
                 import comfy.model_management  # imports torch, see above
+                from comfy_execution.utils import get_executing_context
 
                 from comfy_env_core.comfyui.memory import HostMemory
                 from comfy_env_core.comfyui.prompt_loop import PromptLoop
 
-                self._host = HostMemory(comfy.model_management, self._manager.workers, PromptLoop())
+                loop = PromptLoop(get_executing_context)
+                self._host = HostMemory(comfy.model_management, self._manager.workers, loop)
                 self._host.install()
             return self._host

@@ -11,11 +11,11 @@ import functools
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from comfy_env_core.comfyui.prompt_loop import PromptLoop
-from comfy_env_core.sites.workers import SiteWorkers
 from comfy_env_core.supervision import Worker, WorkerError
 from comfy_env_core.wire import CallTimeout
 from comfy_env_core.worker.vram import EVERYTHING_BYTES, DeviceMemory, device_of
@@ -26,10 +26,18 @@ log = logging.getLogger("comfy-env")
 RELEASE_TIMEOUT_S = 10.0
 
 
+class Workers(Protocol):
+    """Those that run, see `SiteWorkers`."""
+
+    def all_running(self) -> Sequence[Worker]: ...
+
+    def trim(self) -> None: ...
+
+
 class HostMemory:
     """`install` puts the wrappers in place, `remove` takes them away."""
 
-    def __init__(self, management: ModuleType, workers: SiteWorkers, loop: PromptLoop) -> None:
+    def __init__(self, management: ModuleType, workers: Workers, loop: PromptLoop) -> None:
         self._management = management
         self._workers = workers
         self._loop = loop

@@ -6,18 +6,20 @@ import asyncio
 import concurrent.futures
 from collections.abc import Callable
 
-from comfy_execution.utils import get_executing_context
-
 
 class PromptLoop:
-    """ComfyUI's nodes run within an event loop, sync ones too. Between two of them it is free for others' work."""
+    """ComfyUI's nodes run within an event loop, sync ones too. Between two of them it is free for others' work.
 
-    def __init__(self) -> None:
+    `get_context`: ComfyUI's `get_executing_context`, None outside of a prompt.
+    """
+
+    def __init__(self, get_context: Callable[[], object | None]) -> None:
+        self._get_context = get_context
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def note(self) -> None:
         """A node is called: if it is one of a prompt (and no check of the server's), this is the loop."""
-        if get_executing_context() is not None:
+        if self._get_context() is not None:
             self._loop = asyncio.get_running_loop()
 
     def run(self, action: Callable[[], None], timeout_s: float) -> bool:
