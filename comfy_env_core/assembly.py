@@ -44,7 +44,7 @@ def assemble(
         make_spec=_make_spec,
         comfyui_source=comfyui_source,
         module_name=root_module_name,
-        host_facts=host_facts,
+        host_facts={"source": str(comfyui_source) if comfyui_source else None, **host_facts},
         import_timeout_s=float(environ.get("COMFY_ENV_IMPORT_TIMEOUT_S", IMPORT_TIMEOUT_S)),
     )
     return Manager(parts, scan, mode)

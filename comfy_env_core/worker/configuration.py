@@ -14,8 +14,8 @@ class Configuration(NamedTuple):
 
     `module_name` is what ComfyUI calls the pack root in `sys.modules`. `comfyui` is ComfyUI's source folder, or
     None in a lean environment. `host_facts` is JSON: `cli_args` (name -> value of comfy.cli_args.args) and
-    `folder_paths` (name -> value of its constants), both optional. `pycache_dir` takes the bytecode of the pack.
-    `codec_file` packs and unpacks the pack's own types, None if it has none; `other_codec_files` those of other packs.
+    `folder_paths` (name -> value of its constants), `source` (ComfyUI's source folder, also where `comfyui` is None), all
+    optional. `pycache_dir` takes the bytecode of the pack. `codec_file` packs and unpacks the pack's own types, None if it has none; `other_codec_files` those of other packs.
     """
 
     pack_name: str

@@ -203,3 +203,14 @@ NODE_CLASS_MAPPINGS = {}
 
     assert eventually(lambda: len(services.sent) == 2)
     assert services.sent == [("begun", {"main": False}, None)] * 2
+
+
+def test_stand_ins_lie_where_comfyuis_modules_do(tmp_path: Path, start_worker: StartWorker) -> None:
+    body = """
+    def run(self):
+        import comfy, comfy.utils, folder_paths, server
+        return [module.__file__ for module in (folder_paths, server, comfy, comfy.utils)]
+    """
+    worker = start_worker(spec_for(node_pack(tmp_path, body), host_facts={"source": "/comfyui"}))
+    names = ["folder_paths.py", "server.py", "comfy/__init__.py", "comfy/utils.py"]
+    assert run(worker) == [f"/comfyui/{name}" for name in names]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.machinery
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -82,4 +83,9 @@ class _StandIns:
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill it."""
+        source = self._configuration.host_facts.get("source")
+        if source is not None:
+            # Packs find ComfyUI's folders by where its modules lie.
+            parts = module.__name__.split(".") + (["__init__"] if hasattr(module, "__path__") else [])
+            module.__file__ = os.path.join(source, *parts) + ".py"
         self._fills[module.__name__](module, self._home, self._configuration)
