@@ -33,6 +33,7 @@ class RecordingServices:
         self.sent: list[tuple[Any, ...]] = []
         self.asked: list[tuple[str, list[Any], dict[str, Any]]] = []
         self.answers: dict[str, Any] = {}
+        self.folder_changes: list[Any] = []
         self.heard = threading.Event()
         self.more: dict[str, Service] = {}
 
@@ -41,6 +42,9 @@ class RecordingServices:
             "progress": Service(self._progress, at_once=True),
             "send_sync": Service(self._send_sync, at_once=True),
             "folder_paths": Service(self._folder_paths),
+            "folder_paths_change": Service(
+                lambda asker, change, at_import: self.folder_changes.append(change)
+            ),
             **self.more,
         }
         return known.get(name)

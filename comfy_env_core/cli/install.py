@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_env_core import assembly
 from comfy_env_core.discovery import Scan, host_skips, scan
@@ -19,7 +20,10 @@ from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.narration import Narrator
-from comfy_env_core.supervision import Service, WorkerSpec
+from comfy_env_core.supervision import Service
+
+if TYPE_CHECKING:
+    from comfy_env_core.comfyui.services.folders import Folders
 
 log = logging.getLogger("comfy-env")
 
@@ -36,24 +40,28 @@ class InstallServices:
         services = {
             "progress": Service(_nobody_is_told, at_once=True),
             "send_sync": Service(_nobody_is_told, at_once=True),
-            "folder_paths": Service(self._folder_paths),
+            "folder_paths": Service(self._answer),
+            "folder_paths_change": Service(self._change),
         }
         return services.get(name)
 
-    def _folder_paths(
-        self, asker: WorkerSpec, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Any:
+    def _answer(self, *args: Any) -> Any:
+        return self._folders.answer(*args)
+
+    def _change(self, *args: Any) -> Any:
+        return self._folders.change(*args)
+
+    @functools.cached_property
+    def _folders(self) -> Folders:
         if self._comfyui_source is None:
-            raise RuntimeError(
-                f"folder_paths.{function} was asked for, and no ComfyUI was found (see COMFYUI_PATH)."
-            )
+            raise RuntimeError("folder_paths was asked for, and no ComfyUI was found (see COMFYUI_PATH).")
         if str(self._comfyui_source) not in sys.path:
             sys.path.append(str(self._comfyui_source))
-        from comfy_env_core.comfyui.services import (
-            folders,
+        from comfy_env_core.comfyui.services.folders import (
+            Folders,
         )  # possible from here on: it imports ComfyUI's folder_paths
 
-        return folders.answer(asker, function, args, kwargs)
+        return Folders()
 
 
 def _nobody_is_told(*args: Any) -> None:

@@ -107,12 +107,13 @@ class DeferredServices:
 
     def __init__(self) -> None:
         self.inputs = OpenInputs()
+        self.folders = folders.Folders()
 
     @functools.cached_property
     def _services(self) -> dict[str, Service]:
         from comfy_env_core.comfyui.services.table import host_services  # imports torch, see above
 
-        return host_services(self.inputs)
+        return host_services(self.inputs, self.folders)
 
     def find(self, name: str) -> Service | None:
         return self._services.get(name)

@@ -15,6 +15,7 @@ from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
 from comfy_env_core.comfyui.joint_memory import JointMemory
 from comfy_env_core.comfyui.log_lines import name_our_lines
 from comfy_env_core.comfyui.presence import Presence
+from comfy_env_core.comfyui.services.folders import Folders
 from comfy_env_core.comfyui.session import Session, holder
 from comfy_env_core.comfyui.strays import Strays
 from comfy_env_core.discovery import Scan, scan
@@ -60,7 +61,8 @@ def prestartup() -> None:
         for site in manager.sites.values()
     }
     paths = IsolatedPaths(
-        (presence.site.site.directory, _AllowingWorkers(presence, manager)) for presence in presences.values()
+        (presence.site.site.directory, _AllowingWorkers(presence, manager, services.folders))
+        for presence in presences.values()
     )
     session = Session(manager, presences, memory, Strays(paths, tuple(manager.sites.values())))
     manager.add_listener(Narrator(log, manager.names_of))
@@ -111,13 +113,18 @@ def connect() -> None:
 class _AllowingWorkers:
     """A `ModuleProvider` that knows that ComfyUI has begun to load packs: from then on workers may be started."""
 
-    def __init__(self, presence: Presence, manager: Manager) -> None:
+    def __init__(self, presence: Presence, manager: Manager, folders: Folders) -> None:
         self._presence = presence
         self._manager = manager
+        self._folders = folders
 
     def provide(self, module: ModuleType, location: Path) -> None:
         self._manager.allow_workers()
         self._presence.provide(module, location)
+        site = self._presence.site
+        known = site.description(site.module_name_of(location))
+        if known is not None:
+            self._folders.repeat(site.id, known.get("folder_changes", ()))
 
 
 def _tell(found: Scan, manager: Manager, store: Store) -> None:

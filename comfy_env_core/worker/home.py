@@ -10,11 +10,16 @@ from comfy_env_core.worker.running import RunningCalls
 
 
 class Home:
-    """The host as stand-ins and bridges see it. May be used from any thread of the worker."""
+    """The host as stand-ins and bridges see it. May be used from any thread of the worker.
+
+    `folder_changes`: what the pack's modules did to `folder_paths` when they were imported (see
+    wire.values.folder_changes).
+    """
 
     def __init__(self, connection: Connection, running: RunningCalls) -> None:
         self._connection = connection
         self.running = running
+        self.folder_changes: list[Any] = []
 
     def ask(self, service: str, *args: Any) -> Any:
         """Ask a service of the host and wait for its answer; raises what it raises."""

@@ -51,6 +51,7 @@ class Service:
             self._classes, self._running, self._bridges, main_thread, self._loader.site_module
         )
         self._crew = Crew("comfy-env objects")
+        self._home: Home | None = None
         self._registrations = Registrations(configuration.pack_name, configuration.max_upload_bytes)
         site_web = SiteWeb(self._registrations, self._loader)
         self._memory = WorkerMemory()
@@ -62,14 +63,14 @@ class Service:
             "missing": Method(site_web.missing, aside=True),
             "open_web": Method(site_web.open, aside=True),
             "rewrite_prompt": Method(site_web.rewrite_prompt, aside=True),
-            "has_state": Method(self._execution.has_state, aside=True),
+            "has_state": Method(self.has_state, aside=True),
             "release_memory": Method(self._memory.release),
             "tidy_memory": Method(self._memory.tidy),
         }
 
     def attach(self, connection: Connection) -> None:
         """The way home is known: make the host's modules and the site's own importable."""
-        home = Home(connection, self._running)
+        self._home = home = Home(connection, self._running)
         self._loader.install()
         self._memory.attach(home, connection.memory)
         self._bridges.install(home, self._memory)
@@ -103,19 +104,25 @@ class Service:
     def describe(self, module: str, path: str | None = None) -> dict[str, Any]:
         """Import a module of the site and describe it (see description.py).
 
-        "web" is what the pack has registered with ComfyUI's server so far (see web/registrations.py).
+        "web" is what the pack has registered with ComfyUI's server so far (see web/registrations.py), "folder_changes"
+        what its modules did to `folder_paths` (see wire.values.folder_changes).
         """
         # Late: it needs inspect, which a warm boot that only runs nodes can do without.
         from comfy_env_core.worker.description import describe_module  # noqa: PLC0415
 
         description = describe_module(self._loader.load(module, path), self._classes)
-        return {**description, "web": self._registrations.describe()}
+        folder_changes = list(self._home.folder_changes) if self._home is not None else []
+        return {**description, "web": self._registrations.describe(), "folder_changes": folder_changes}
 
     def describe_inputs(self, names: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
         """What INPUT_TYPES of these classes ([module, qualname] each) say now (see description.py)."""
         from comfy_env_core.worker.description import describe_inputs  # noqa: PLC0415  # late, as above
 
         return [describe_inputs(self._classes.find(module, qualname)) for module, qualname in names]
+
+    def has_state(self) -> bool:
+        """Whether this process remembers something that a new one would not (called beside the main thread)."""
+        return self._execution.has_state() or self._registrations.has_state()
 
     def _belongs_aside(self, call: IncomingCall) -> bool:
         if call.connection.is_own(call):

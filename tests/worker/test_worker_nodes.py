@@ -231,29 +231,22 @@ def test_folder_paths_asks_the_host_and_raises_what_it_raises(
     services.answers = {
         "get_filename_list": ["a.safetensors"],
         "get_full_path_or_raise": FileNotFoundError("Model b not found"),
-        "__getattr__": {"value": {"loras": (["/models/loras"], {".pt"})}},
     }
     call = node(
         tmp_path,
         start_worker,
         """
         def run(self):
-            folder_paths.folder_names_and_paths["mesh"] = (["/models/mesh"], {".obj"})
-            folder_paths.folder_names_and_paths["loras"][0].append("/more")
-            return folder_paths.get_filename_list("loras"), folder_paths.folder_names_and_paths["loras"][0][0]
+            folder_paths.add_model_folder_path("mesh", "/models/mesh", is_default=True)
+            return folder_paths.get_filename_list("loras")
         def fail(self):
             folder_paths.get_full_path_or_raise("loras", "b")
         """,
         before="import folder_paths\n",
     )
-    names, path = call("run").result(10)
-    assert (names, path) == (["a.safetensors"], "/models/loras")
-    assert (
-        "folder_names_and_paths.__setitem__",
-        ["mesh", (["/models/mesh"], {".obj"})],
-        {},
-    ) in services.asked
-    assert ("add_model_folder_path", ["loras", "/more"], {}) in services.asked
+    assert call("run").result(10) == ["a.safetensors"]
+    change = [[], "add_model_folder_path", ["mesh", "/models/mesh"], {"is_default": True}]
+    assert services.folder_changes == [change]
     with pytest.raises(FileNotFoundError, match="Model b not found"):
         call("fail").result(10)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from comfy_env_core.comfyui.services import folders, memory, messages, nodes, progress, web
+from comfy_env_core.comfyui.services import memory, messages, nodes, progress, web
+from comfy_env_core.comfyui.services.folders import Folders
 from comfy_env_core.comfyui.services.inputs import OpenInputs
 from comfy_env_core.supervision import Service
 
 
-def host_services(inputs: OpenInputs) -> dict[str, Service]:
+def host_services(inputs: OpenInputs, folders: Folders) -> dict[str, Service]:
     """The services of the running ComfyUI."""
     return {
         "progress": Service(progress.progress, at_once=True),
@@ -17,8 +18,11 @@ def host_services(inputs: OpenInputs) -> dict[str, Service]:
         "progress_finished": Service(progress.finished, at_once=True),
         "prompt_server": Service(web.prompt_server),
         "server_module": Service(web.server_module),
+        "prompt_server": Service(web.prompt_server),
+        "server_module": Service(web.server_module),
         "send_sync": Service(messages.send_sync, at_once=True),
         "folder_paths": Service(folders.answer),
+        "folder_paths_change": Service(folders.change),
         "inputs_changed": Service(inputs.change),
         "vram_need": Service(memory.vram_need),
         "host_table_names": Service(nodes.table_names),
