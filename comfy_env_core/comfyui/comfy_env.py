@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import comfy_env_core
+from comfy_env_core.comfyui import earlier_scripts
 from comfy_env_core.compat import ComfyEnvFinder
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
@@ -74,7 +75,12 @@ def is_wanted(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("COMFY_ENV_TAKEOVER", "").strip().lower() not in _NO
 
 
-def serve(manager: Manager, store: Store, environ: MutableMapping[str, str] = os.environ) -> None:
+def serve(
+    manager: Manager,
+    store: Store,
+    custom_nodes: Sequence[Path],
+    environ: MutableMapping[str, str] = os.environ,
+) -> None:
     """From now on packs get ours: in this process, and in the Python processes that it starts.
 
     Those are ComfyUI-Manager's for the `install.py` of packs: by way of `PYTHONPATH`, with a folder in it that holds
@@ -88,11 +94,16 @@ def serve(manager: Manager, store: Store, environ: MutableMapping[str, str] = os
             environ["COMFY_ENV_TAKEOVER"],
         )
         return
+    was_installed = earlier_scripts.is_comfy_env_installed()
     if ComfyEnvFinder(HostBackend(manager, store)).install():
         log.info(
             "comfy_env was imported before comfy-env manager started; packs loaded from now on get ours."
         )
     inherited = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    ours = str(Path(comfy_env_core.__path__[0]).parent / "installers")
+    own = Path(comfy_env_core.__path__[0]).parent
+    ours = str(own / "installers")
     if ours not in inherited:
         environ["PYTHONPATH"] = os.pathsep.join([ours, *inherited])
+    if not was_installed:
+        isolated = {each.site.pack.path for each in manager.sites.values() if each.is_root}
+        earlier_scripts.run_again(custom_nodes, own, isolated)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 from comfy_env_core.comfyui import modules
 from comfy_env_core.comfyui.in_host import MixedFactory
@@ -15,6 +18,8 @@ from comfy_env_core.comfyui.proxies import ProxyFactory
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode
 from comfy_env_core.sites.runtime import Description, SiteRuntime
+
+log = logging.getLogger("comfy-env")
 
 #: How long a node waits for a module that nobody has imported before: as long as an import may take.
 _PATIENCE_S = 180.0
@@ -56,6 +61,7 @@ class Presence:
             # Nothing to show and nothing under way: let ComfyUI and its Manager list the pack as failed.
             raise ImportError(str(self.site.failure))
         else:
+            self._warn_other_packs(name)
             modules.fill_unready(module, location if location.is_file() else None)
 
     def _described_meanwhile(self, name: str) -> Description:
@@ -74,6 +80,17 @@ class Presence:
                 name=name,
             )
         return known
+
+    def _warn_other_packs(self, name: str) -> None:
+        """A pack of this site is imported anew when it is ready. To do so to others, they have not asked for."""
+        own = self.site.site.pack.path
+        importer = _importing_pack(own.parent)
+        if importer not in (None, own.name):
+            log.warning(
+                "%s imports %s, whose environment is not ready yet; what it makes of it comes with the next start.",
+                importer,
+                name,
+            )
 
     def is_outdated(self) -> bool:
         """Whether the host holds a module of this site that would look different by now."""
@@ -123,11 +140,23 @@ def _exports(module: ModuleType) -> Iterable[object]:
 
 def _modules_being_imported(root: str) -> set[str]:
     """The pack's own modules on the call stack: each of them is being computed from what is imported now."""
-    found = set()
+    names = (scope.get("__name__") for scope in _scopes_of_callers())
+    return {name for name in names if isinstance(name, str) and (name == root or name.startswith(root + "."))}
+
+
+def _importing_pack(custom_nodes: Path) -> str | None:
+    """The folder of the pack whose file has the import in it, None if it is no pack's."""
+    below = str(custom_nodes) + os.sep
+    for scope in _scopes_of_callers():
+        name, file = str(scope.get("__name__")), scope.get("__file__")
+        if not name.startswith(("importlib.", "comfy_env_core.")):
+            is_a_packs = isinstance(file, str) and file.startswith(below)
+            return str(file)[len(below) :].partition(os.sep)[0] if is_a_packs else None
+    return None
+
+
+def _scopes_of_callers() -> Iterator[Mapping[str, Any]]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if isinstance(name, str) and (name == root or name.startswith(root + ".")):
-            found.add(name)
+        yield frame.f_globals
         frame = frame.f_back
-    return found

@@ -68,10 +68,10 @@ def prestartup() -> None:
     manager.add_listener(Narrator(log, manager.names_of))
     manager.add_listener(session)
     hooks.install(paths)
-    comfy_env.serve(manager, store)
     atexit.register(manager.shutdown)
     holder.session = session
     manager.start()
+    comfy_env.serve(manager, store, host.custom_nodes)
     if mode is BuildMode.BLOCKING:
         manager.prepare()
     _tell(found, manager, store)
