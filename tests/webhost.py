@@ -90,6 +90,8 @@ async def browser(
     app.middlewares.append(gateway.middleware())
     app.router.add_get("/own", own)
     app.router.add_post("/prompt", queue)
+    for name, directory in (extension_dirs or {}).items():
+        app.router.add_static("/extensions/" + name, directory)
     if front_end is not None:
         app.router.add_static("/", front_end)
     async with TestClient(TestServer(app)) as client:

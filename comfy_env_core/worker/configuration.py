@@ -14,8 +14,9 @@ class Configuration(NamedTuple):
 
     `module_name` is what ComfyUI calls the pack root in `sys.modules`. `comfyui` is ComfyUI's source folder, or
     None in a lean environment. `host_facts` is JSON: `cli_args` (name -> value of comfy.cli_args.args) and
-    `folder_paths` (name -> value of its constants), `source` (ComfyUI's source folder, also where `comfyui` is None), all
-    optional. `pycache_dir` takes the bytecode of the pack. `codec_file` packs and unpacks the pack's own types, None if it has none; `other_codec_files` those of other packs.
+    `folder_paths` (name -> value of its constants), `source` (ComfyUI's source folder, for lean environments as well),
+    all optional. `pycache_dir` takes the bytecode of the pack. `codec_file` packs and unpacks the pack's own types,
+    None if it has none; `other_codec_files` those of other packs.
     """
 
     pack_name: str
@@ -51,7 +52,8 @@ class Configuration(NamedTuple):
     @property
     def max_upload_bytes(self) -> int:
         """The largest request body that a pack's routes read at once, as ComfyUI was told (in MiB)."""
-        return round((self.host_facts.get("cli_args") or {}).get("max_upload_size", 100) * 1024 * 1024)
+        told_mib = (self.host_facts.get("cli_args") or {}).get("max_upload_size", 100)
+        return round(float(told_mib) * 1024 * 1024)
 
     @property
     def site_parts(self) -> tuple[str, ...]:

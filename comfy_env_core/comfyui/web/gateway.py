@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
@@ -26,7 +27,7 @@ _READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 class Gateway:
     """`table` may be replaced at any time, on the event loop. `extension_dirs`: ComfyUI's EXTENSION_WEB_DIRS, name →
-    folder: those that were added after the start have no route in ComfyUI."""
+    folder. Those that were added after the start have no route in ComfyUI, and those that were moved a wrong one."""
 
     def __init__(self, extension_dirs: Mapping[str, str]) -> None:
         self.table = WebTable(())
@@ -39,7 +40,7 @@ class Gateway:
 
         @web.middleware
         async def isolated_packs(request: web.Request, handler: Handler) -> web.StreamResponse:
-            answer = None if _has_route(request) else await self._answer(request)
+            answer = None if self._is_comfyuis(request) else await self._answer(request)
             if answer is not None:
                 return answer
             if request.method == hdrs.METH_POST and request.path in _QUEUE_PATHS:
@@ -68,11 +69,19 @@ class Gateway:
                 return Folder(Path(self._extension_dirs[name]), follows_links=False, tail=tail)
         return found
 
+    def _is_comfyuis(self, request: web.Request) -> bool:
+        """Whether ComfyUI, or a pack in its process, answers it. Its front end lies at "/" and takes what is left:
+        packs come before it."""
+        if request.match_info.http_exception is not None:
+            return False
+        resource = request.match_info.route.resource
+        if not isinstance(resource, web.StaticResource):
+            return True
+        return resource.canonical != "" and not self._has_moved(resource)
 
-def _has_route(request: web.Request) -> bool:
-    """Whether ComfyUI, or a pack in its process, answers it. Its front end lies at "/" and takes what is left: packs
-    come before it."""
-    if request.match_info.http_exception is not None:
-        return False
-    resource = request.match_info.route.resource
-    return not (isinstance(resource, web.StaticResource) and resource.canonical == "")
+    def _has_moved(self, resource: web.StaticResource) -> bool:
+        """Whether it is the web folder of a pack that has another one by now."""
+        if not resource.canonical.startswith(_EXTENSIONS):
+            return False
+        now = self._extension_dirs.get(unquote(resource.canonical[len(_EXTENSIONS) :]))
+        return now is not None and Path(now).resolve() != resource.get_info()["directory"]

@@ -17,6 +17,9 @@ from yarl import URL
 
 from comfy_env_core.comfyui.web.table import WebSite
 
+#: How often a request whose pack is being imported looks whether it can go on.
+_LOOK_EVERY_S = 0.1
+
 
 @dataclasses.dataclass
 class Line:
@@ -133,5 +136,11 @@ def ask_loaded(site: WebSite, method: str, argument: Any) -> Any:
 def load_all(site: WebSite) -> None:
     """Has the worker import the pack's modules, if it did not. Waits, and raises what the import raises."""
     missing = site.call("missing", [list(site.modules)]).result()
-    if missing:
-        site.call("load", [missing]).result()
+    if not missing:
+        return
+    loading = site.call("load", [missing])
+    while not loading.wait(_LOOK_EVERY_S):
+        # It waits for a node that runs, and that node may have imported them itself.
+        if not site.call("missing", [list(site.modules)]).result():
+            return
+    loading.result()

@@ -81,9 +81,9 @@ class Registrations:
                 routes.extend([method, _pattern(resource)] for method in _methods(resource))
         return {"routes": routes, "statics": statics, "prompt_handlers": len(self.prompt_handlers)}
 
-    def has_routes(self) -> bool:
-        """Whether there is anything to serve."""
-        return any(True for _ in self._resources())
+    def has_state(self) -> bool:
+        """Whether something was registered that may remember what it answered."""
+        return bool(self.prompt_handlers) or any(True for _ in self._resources())
 
     def mount(self) -> Any:
         """The application with all routes in it, ready to be served. Once only."""

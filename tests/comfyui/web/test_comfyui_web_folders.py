@@ -73,3 +73,20 @@ def test_web_folders_of_packs_that_came_late_are_served(tmp_path: Path) -> None:
             assert (await client.get("/extensions/Other/js/a.js")).status == 404
 
     play(scenario())
+
+
+def test_the_web_folder_of_a_pack_that_was_updated_is_the_one_that_is_served(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "a.js").write_text(folder.name)
+    extension_dirs = {"My Pack": str(old)}
+
+    async def scenario() -> None:
+        async with browser(extension_dirs=extension_dirs) as client:
+            assert await (await client.get("/extensions/My%20Pack/a.js")).text() == "old"
+            extension_dirs["My Pack"] = str(new)
+            assert await (await client.get("/extensions/My%20Pack/a.js")).text() == "new"
+            assert (await client.get("/extensions/My%20Pack/b.js")).status == 404
+
+    play(scenario())

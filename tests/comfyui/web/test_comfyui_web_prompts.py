@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakepack import request
+from patience import eventually
 from webhost import WebPack, browser, play
 
 from comfy_env_core.comfyui.web.prompts import PromptHandlers
@@ -69,7 +70,7 @@ def test_a_handler_that_raises_is_left_out_and_the_next_one_goes_on(
     raising = "PromptServer.instance.on_prompt_handlers.append(lambda prompt: prompt['no such key'])\n"
 
     assert rewritten(web_pack(raising + COUNTING))["prompt"]["1"]["inputs"] == {"seen": 1}
-    assert "no such key" in caplog.text
+    assert eventually(lambda: "no such key" in caplog.text)
 
 
 def test_a_pack_that_is_not_ready_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -126,4 +127,4 @@ def test_the_server_goes_on_while_a_worker_is_started_for_a_prompt(web_pack: Web
             assert longest < 0.5
 
     play(scenario())
-    assert methods == ["missing", "load", "rewrite_prompt"]
+    assert methods.count("load") == 1 and methods[-1] == "rewrite_prompt"
