@@ -395,3 +395,16 @@ def test_round_trip_of_nothing_but_shapes() -> None:
     for shape in ((0,), (0, 0), (5, 0, 7)):
         back = round_trip(torch.zeros(shape))
         assert back.shape == shape and back.dtype == torch.float32
+
+
+@pytest.mark.parametrize("axes", [(0, 3, 1, 2), (0, 1, 2, 3), (3, 2, 1, 0)])
+def test_a_part_of_a_tensor_keeps_the_order_of_its_axes(pair: CodecPair, axes: tuple[int, ...]) -> None:
+    """Of a picture cut out of a larger one torch's convolutions give other last bits in C order."""
+    whole = sample(torch.float32, (1, 64, 64, 3)).permute(axes)
+    part = whole.narrow(whole.shape.index(64), 10, 20)
+    back = pair.send(part)
+    assert bits(back) == bits(part)
+    assert sorted(range(4), key=lambda axis: -back.stride(axis)) == sorted(
+        range(4), key=lambda axis: -part.stride(axis)
+    )
+    assert back.untyped_storage().nbytes() <= part.numel() * 4 + 4096

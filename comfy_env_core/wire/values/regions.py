@@ -17,17 +17,18 @@ PAGE = 4096
 class Part:
     """One array or buffer: `size_bytes` from `address`, which hold it wherever its elements lie among them.
 
-    `dense_bytes` is what the elements alone take, and `compact(address)` writes them there in C order. Without an
-    `address` the bytes are in `view`. `owner` is the same object when the same array is sent again, and None if its
-    memory cannot be watched for writes; `keepalive` holds the memory. If there is a `stage`, the bytes are on a device
-    until it was called. The other fields describe the array as arrays.py
-    has it: `strides` count elements (None: C order), `first_byte` is where the first element begins.
+    `dense_bytes` is what the elements alone take, and `compact(address)` writes them there, in C order or with
+    `compact_strides`. Without an `address` the bytes are in `view`. `owner` is the same object when the same array is
+    sent again, and None if its memory cannot be watched for writes; `keepalive` holds the memory. If there is a
+    `stage`, the bytes are on a device until it was called. The other fields describe the array as arrays.py has it:
+    `strides` count elements (None: C order), `first_byte` is where the first element begins.
     """
 
     __slots__ = (
         "address",
         "code",
         "compact",
+        "compact_strides",
         "dense_bytes",
         "dtype",
         "extra",
@@ -54,6 +55,7 @@ class Part:
         self.address = 0
         self.view: memoryview | None = None
         self.compact: Callable[[int], Any] | None = None
+        self.compact_strides: list[int] | None = None
         self.stage: Callable[[], None] | None = None
         self.owner: Any = None
         self.keepalive: Any = None
@@ -105,7 +107,7 @@ class Run:
     def describe(self, part: Part) -> tuple[int, list[int] | None]:
         """(byte of the first element within this run, strides) of one of its parts."""
         if self.is_compact:
-            return 0, None
+            return 0, part.compact_strides
         return part.address - self.address + part.first_byte, part.strides
 
 

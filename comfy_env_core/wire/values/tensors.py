@@ -51,7 +51,8 @@ def _locate(torch: Any, part: Part, tensor: Any) -> None:
     part.keepalive = resolved
     if not resolved.is_contiguous():
         part.strides = strides
-        part.compact = lambda address: _at(torch, address, resolved).copy_(_stored(resolved))
+        part.compact_strides = dense = _dense_strides(shape, strides)
+        part.compact = lambda address: _shaped(_at(torch, address, resolved), dense).copy_(_stored(resolved))
 
 
 def as_tensor(
@@ -222,6 +223,26 @@ def _torch_dtype(name: Any) -> str:
             "Add numpy to the pack's comfy-env.toml."
         )
     return "bool" if stem is None else f"{stem}{int(size) * 8}"
+
+
+def _dense_strides(shape: list[int], strides: list[int]) -> list[int] | None:
+    """The same order of axes without gaps, None for C order: torch chooses its algorithms by it, and with them the last
+    bits of the result."""
+    if any(step == 0 and length > 1 for length, step in zip(shape, strides)):
+        return None
+    axes = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+    if axes == list(range(len(shape))):
+        return None
+    dense = [1] * len(shape)
+    step = 1
+    for axis in reversed(axes):
+        dense[axis] = step
+        step *= max(shape[axis], 1)
+    return dense
+
+
+def _shaped(tensor: Any, strides: list[int] | None) -> Any:
+    return tensor if strides is None else tensor.as_strided(tensor.shape, strides)
 
 
 def _c_order(shape: list[int]) -> list[int]:
