@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from comfy_env_core.wire.calls import IncomingCall
 from comfy_env_core.worker.bridges import Bridges
 from comfy_env_core.worker.classes import NodeClasses
+from comfy_env_core.worker.forked import leave
 from comfy_env_core.worker.inputs import InputWatch
 from comfy_env_core.worker.mainthread import MainThread
 from comfy_env_core.worker.running import RunningCall, RunningCalls, interrupt_exception
@@ -102,11 +104,15 @@ class NodeExecution:
             call.inputs = (token, InputWatch(request))
 
     def _reply(self, call: RunningCall, value: Any) -> None:
+        if os.getpid() != call.pid:
+            leave(None)
         self._end(call)
         _tell_changes(call)
         call.incoming.reply(value)
 
     def _fail(self, call: RunningCall, error: BaseException) -> None:
+        if os.getpid() != call.pid:
+            leave(error)
         self._end(call)
         try:
             _tell_changes(call)

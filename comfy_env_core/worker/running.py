@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,7 @@ class RunningCall:
         self.incoming = incoming
         self.context = context
         self.inputs: tuple[Any, InputWatch] | None = None
+        self.pid = os.getpid()
 
     @property
     def is_cancelled(self) -> bool:
