@@ -327,7 +327,8 @@ class Manager:
             self._move(runtime, SiteState.STALE)
         if runtime.notice is not None and not has_worker:
             log.warning(
-                "%s: its worker starts anew and loads the changed files: %s", runtime.id, runtime.notice
+                "%s: its worker starts anew, from files that changed since its nodes were described. Restart ComfyUI.",
+                runtime.id,
             )
 
     def _build_again(self, runtime: SiteRuntime) -> None:
