@@ -67,6 +67,10 @@ def fill_unready(module: ModuleType, source: Path | None) -> None:
             has_star_import = True
             continue
         placeholder = _placeholder(module, name, value)
+        if placeholder is None and value is None and name[:1].isupper():
+            placeholder = _stub(
+                module, name
+            )  # a class by its statement, or imported: "SAM3D" is no constant then
         if placeholder is not None:
             setattr(module, name, placeholder)
     if has_star_import:
@@ -90,8 +94,12 @@ def _placeholder(module: ModuleType, name: str, value: ast.expr | None) -> Any:
     if isinstance(value, ast.List):
         return []
     if value is None and name[:1].isupper() and not name.isupper():
-        return type(name, (NotReady,), {"__module__": module.__name__})
+        return _stub(module, name)
     return None
+
+
+def _stub(module: ModuleType, name: str) -> type:
+    return type(name, (NotReady,), {"__module__": module.__name__})
 
 
 def _top_level_names(source: Path | None) -> Iterable[tuple[str, ast.expr | None]]:
@@ -120,10 +128,13 @@ def _explain_the_rest(module: ModuleType, description: Mapping[str, Any]) -> Non
 
     def explain(name: str) -> Any:
         if name in opaque:
-            raise AttributeError(
+            problem = (
                 f"{name!r} of the isolated module {module.__name__!r} is a {opaque[name]} and stays in its worker; "
                 "only node classes and plain constants are visible outside. Move it out of the isolated directory."
             )
+            # `from … import` makes an error of its own out of this one, without its words.
+            log.warning("%s", problem)
+            raise AttributeError(problem)
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
     module.__getattr__ = explain  # type: ignore[method-assign]

@@ -6,10 +6,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
 
 from comfy_env_core.comfyui import modules
 from comfy_env_core.comfyui.in_host import MixedFactory
@@ -84,11 +83,10 @@ class Presence:
     def _warn_other_packs(self, name: str) -> None:
         """A pack of this site is imported anew when it is ready. To do so to others, they have not asked for."""
         own = self.site.site.pack.path
-        importer = _importing_pack(own.parent)
-        if importer not in (None, own.name):
+        for pack in sorted(_packs_being_imported(own.parent) - {own.name}):
             log.warning(
                 "%s imports %s, whose environment is not ready yet; what it makes of it comes with the next start.",
-                importer,
+                pack,
                 name,
             )
 
@@ -140,23 +138,19 @@ def _exports(module: ModuleType) -> Iterable[object]:
 
 def _modules_being_imported(root: str) -> set[str]:
     """The pack's own modules on the call stack: each of them is being computed from what is imported now."""
-    names = (scope.get("__name__") for scope in _scopes_of_callers())
+    names = (frame.f_globals.get("__name__") for frame in _callers())
     return {name for name in names if isinstance(name, str) and (name == root or name.startswith(root + "."))}
 
 
-def _importing_pack(custom_nodes: Path) -> str | None:
-    """The folder of the pack whose file has the import in it, None if it is no pack's."""
+def _packs_being_imported(custom_nodes: Path) -> set[str]:
+    """The folders of packs with a module whose own code is under way, in contrast to a function that loads others."""
+    files = (frame.f_code.co_filename for frame in _callers() if frame.f_code.co_name == "<module>")
     below = str(custom_nodes) + os.sep
-    for scope in _scopes_of_callers():
-        name, file = str(scope.get("__name__")), scope.get("__file__")
-        if not name.startswith(("importlib.", "comfy_env_core.")):
-            is_a_packs = isinstance(file, str) and file.startswith(below)
-            return str(file)[len(below) :].partition(os.sep)[0] if is_a_packs else None
-    return None
+    return {file[len(below) :].partition(os.sep)[0] for file in files if file.startswith(below)}
 
 
-def _scopes_of_callers() -> Iterator[Mapping[str, Any]]:
+def _callers() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        yield frame.f_globals
+        yield frame
         frame = frame.f_back

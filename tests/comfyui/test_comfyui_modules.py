@@ -22,13 +22,14 @@ def unready(tmp_path: Path) -> ModuleType:
         textwrap.dedent(
             """
             import missing_library
-            from .nodes import Imported, EXTRA_CLASS_MAPPINGS
+            from .nodes import Imported, EXTRA_CLASS_MAPPINGS, SAM3D
             WEB_DIRECTORY = "./web"
             NODES = []
             TABLE = {"a": missing_library.x}
             COUNT = missing_library.count()
             class Node:
                 raise RuntimeError("must not run in the host")
+            class VAE: ...
             def helper(): ...
             """
         )
@@ -42,7 +43,8 @@ def test_unready_module_runs_no_code_and_has_what_the_source_names(unready: Modu
     assert unready.WEB_DIRECTORY == "./web", "ComfyUI's static routes cannot be added later"
     assert unready.NODE_CLASS_MAPPINGS == {} and unready.EXTRA_CLASS_MAPPINGS == {} and unready.TABLE == {}
     assert unready.NODES == []
-    assert issubclass(unready.Node, modules.NotReady) and issubclass(unready.Imported, modules.NotReady)
+    for name in ("Node", "Imported", "VAE", "SAM3D"):
+        assert issubclass(getattr(unready, name), modules.NotReady)
 
 
 @pytest.mark.parametrize("absent", ["COUNT", "helper", "comfy_entrypoint", "Elsewhere", "__path__"])
@@ -95,9 +97,12 @@ def test_described_module_exports_classes_dicts_of_classes_and_constants() -> No
     assert (1, float("inf")) == module.LIMITS
 
 
-def test_what_stayed_in_the_worker_is_named_when_it_is_asked_for() -> None:
+def test_what_stayed_in_the_worker_is_named_when_it_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     module = described(helper={"opaque": "function"})
     with pytest.raises(AttributeError, match="'helper' of the isolated module 'pack' is a function"):
         _ = module.helper
+    assert "Move it out of the isolated directory" in caplog.text, (
+        "an import statement hides the error's words"
+    )
     with pytest.raises(AttributeError, match="has no attribute 'other'"):
         _ = module.other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from fakepack import write_pack
+from hostimports import hooked, load_root
 
 from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.discovery import host_skips, scan
@@ -86,3 +88,26 @@ def test_node_that_imports_from_what_is_not_built_gets_an_error_and_no_stub(tmp_
     error = import_on_a_thread(presence_of(runtime), pack / "mesh" / "late.py")
     assert isinstance(error, ImportError)
     assert "runs in an environment of its own, and that is building. Try again" in str(error)
+
+
+def test_other_pack_that_imports_before_the_site_is_ready_is_told_when_it_gets_its_nodes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By way of the pack's own root, which runs again under another name, as it would without isolation."""
+    pack = write_pack(
+        tmp_path,
+        {
+            "mesh/comfy-env.toml": "",
+            "mesh/__init__.py": "class A: ...\n",
+            "__init__.py": "from .mesh import A\n",
+        },
+        name="first_pack",
+    )
+    other = write_pack(tmp_path, {"__init__.py": "from first_pack.mesh import A\n"}, name="other_pack")
+    presence = presence_of(runtime_of(pack.parent, tmp_path))
+    with hooked(pack / "mesh", provider=presence):
+        sys.path.append(str(pack.parent))
+        load_root(pack)
+        assert caplog.text == ""
+        load_root(other)
+    assert "other_pack imports pack_root.mesh, whose environment is not ready yet" in caplog.text
