@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,9 @@ from comfy_env_core.comfyui.web.table import WebSite
 
 #: How often a request whose pack is being imported looks whether it can go on.
 _LOOK_EVERY_S = 0.1
+#: The path of a socket has 104 bytes on macOS, 108 on Linux; below the folder for temporary files come our own folder
+#: and the file, 32 bytes.
+_LONGEST_FOLDER_BYTES = 70
 
 
 @dataclasses.dataclass
@@ -97,7 +101,7 @@ class Lines:
 
     def _socket_directory(self) -> str | None:
         """Where workers put their socket files: nobody but this user may enter it. None: they use loopback ports."""
-        if sys.platform == "win32":
+        if sys.platform == "win32" or len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER_BYTES:
             return None
         if self._directory is None:
             self._directory = tempfile.mkdtemp(prefix="comfy-env-")

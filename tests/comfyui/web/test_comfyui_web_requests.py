@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,27 @@ def not_running(site: WebSite) -> bool:
         return bool(site.call("missing", [list(site.modules)]).result(10))
     except WorkerError:
         return False
+
+
+def test_a_long_path_for_temporary_files_is_no_hindrance(
+    web_pack: WebPack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = web_pack(
+        """
+@routes.get("/x")
+async def x(request):
+    return web.Response(text=str(request.transport.get_extra_info("sockname")))
+"""
+    )
+
+    async def scenario() -> None:
+        async with browser(site) as client:
+            assert "127.0.0.1" in await (await client.get("/x")).text()
+
+    long = tmp_path / ("a" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    play(scenario())
 
 
 def test_everything_of_a_request_and_its_answer_arrives(web_pack: WebPack) -> None:
