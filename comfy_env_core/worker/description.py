@@ -46,10 +46,12 @@ READ_BY_COMFYUI = (
 def describe_module(module: ModuleType, classes: NodeClasses) -> dict[str, Any]:
     """Describe an imported module. Never raises for foreign code: its failures become part of the answer."""
     described = _Classes(module.__name__, classes)
+    # First: its classes are found through it, whatever else they are exported as.
+    members = sorted(vars(module).items(), key=lambda member: member[0] != "comfy_entrypoint")
     with recording_file_names():
         exports = {
             name: _describe_export(name, value, module, described)
-            for name, value in list(vars(module).items())
+            for name, value in members
             if not (name.startswith("__") and name.endswith("__")) and not isinstance(value, ModuleType)
         }
         entries = [described.describe(kind) for kind in described.indices]

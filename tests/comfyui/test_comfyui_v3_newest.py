@@ -1,0 +1,164 @@
+"""V3 nodes in the newest form of the API, run through a proxy and a real worker as that ComfyUI runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakepack import spec_for, write_pack
+from newest_v3 import write_newest_v3
+from workers import StartWorker
+
+from comfy_env_core.comfyui.node_calls import NodeCall
+from comfy_env_core.comfyui.proxies import ProxyFactory
+
+PACK = """
+from comfy_api.latest import ComfyExtension, io
+
+LOADED = []
+
+class Grows(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        template = {"input": ("IMAGE", {}), "prefix": "image", "min": 1, "max": 5}
+        return io.Schema(
+            node_id="Grows",
+            display_name="Grows as needed",
+            inputs=[io.Input("images", "COMFY_AUTOGROW_V3", {"template": template}), io.Input("n", "INT", {"min": 0})],
+            outputs=[io.Output("IMAGE")],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
+            search_aliases=["many"],
+            accept_all_inputs=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, n):
+        return n < 9 or "too many"
+
+    @classmethod
+    def execute(cls, images, n, **others):
+        return io.NodeOutput((images, n, others, cls.hidden.unique_id, cls.hidden.comfy_usage_source, LOADED))
+
+class Waits(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Waits", outputs=[io.Output("INT")])
+
+    @classmethod
+    async def execute(cls):
+        cls.count = 1
+
+class Extension(ComfyExtension):
+    async def on_load(self):
+        LOADED.append("loaded")
+
+    async def get_node_list(self):
+        return [Grows, Waits]
+
+def comfy_entrypoint():
+    return Extension()
+"""
+
+
+@pytest.fixture
+def comfyui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That ComfyUI, importable here as well."""
+    directory = write_newest_v3(tmp_path / "ComfyUI")
+    monkeypatch.syspath_prepend(directory)
+    before = set(sys.modules)
+    yield directory
+    for name in set(sys.modules) - before:
+        if name.startswith(("comfy_api", "comfy_env_core.comfyui.v3")):
+            del sys.modules[name]
+
+
+class WorkerCaller:
+    """A `NodeCaller` over a worker."""
+
+    files = None
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def call(self, call: NodeCall) -> Any:
+        request = {
+            "class": list(call.key),
+            "instance": call.instance,
+            "function": call.function,
+            "args": list(call.args),
+            "kwargs": dict(call.kwargs),
+            "hidden": None if call.hidden is None else dict(call.hidden),
+        }
+        return self._worker.call("run", [request]).result(30)
+
+    async def call_async(self, call: NodeCall) -> Any:
+        return self.call(call)
+
+    def describe_inputs(self, keys: Any, done: Callable[..., None]) -> None:
+        pass
+
+    def forget(self, instance: str) -> None:
+        pass
+
+
+@pytest.fixture
+def proxies(comfyui: Path, tmp_path: Path, start_worker: StartWorker) -> dict[str, Any]:
+    """The proxies that a host which knows the description makes for a worker that has described nothing."""
+    pack = write_pack(tmp_path, {"__init__.py": PACK})
+    spec = spec_for(pack, comfyui=comfyui)
+    described = start_worker(spec).call("describe", [spec.module_name]).result(30)
+    fresh = start_worker(spec_for(pack, comfyui=comfyui))
+    made = ProxyFactory(WorkerCaller(fresh)).proxies(described)  # type: ignore[arg-type]  # no files are asked for
+    return {
+        name: made[index] for name, index in described["exports"]["comfy_entrypoint"]["entrypoint"].items()
+    }
+
+
+def run(proxy: Any, inputs: dict[str, Any], function: str, **hidden: Any) -> Any:
+    """As ComfyUI's execution does."""
+    internal, io = (importlib.import_module(f"comfy_api.{name}") for name in ("internal", "latest._io"))
+    _, declared, v3_data = io.get_finalized_class_inputs(proxy.INPUT_TYPES(), inputs)
+    values = {io.Hidden[name]: value for name, value in hidden.items() if name in (declared or {})}
+    v3_data["hidden_inputs"] = values
+    proxy.VALIDATE_CLASS()
+    call = internal.make_locked_method_func(proxy, function, proxy.PREPARE_CLASS_CLONE(v3_data))
+    return call(**io.build_nested_inputs(inputs, v3_data))
+
+
+def test_page_is_told_what_the_pack_says(proxies: dict[str, Any]) -> None:
+    proxy = proxies["Grows"]
+    proxy.RELATIVE_PYTHON_MODULE = "custom_nodes.pack"
+    info = proxy.GET_NODE_INFO_V1()
+    assert list(info) == [
+        "input", "input_order", "output", "name", "display_name", "python_module", "search_aliases",
+    ]  # fmt: skip
+    assert info["display_name"] == "Grows as needed" and info["search_aliases"] == ["many"]
+    assert info["python_module"] == "custom_nodes.pack"
+    assert info["input_order"] == {"required": ["images", "n"], "hidden": ["unique_id", "extra_pnginfo"]}
+    assert proxy.GET_SCHEMA().node_id == "Grows" and proxy.ACCEPT_ALL_INPUTS is True
+
+
+def test_values_of_dynamic_inputs_arrive_nested_and_hidden_ones_on_the_class(proxies: dict[str, Any]) -> None:
+    inputs = {"images.image0": "a", "images.image2": "c", "n": 1, "undeclared": True}
+    output = run(
+        proxies["Grows"], inputs, proxies["Grows"].FUNCTION, unique_id="7", comfy_usage_source="not asked for"
+    )
+    images, n, others, unique_id, source, loaded = output.args[0]
+    assert (images, n, others) == ({"image0": "a", "image2": "c"}, 1, {"undeclared": True})
+    assert (unique_id, source) == ("7", None)
+    assert loaded == ["loaded"], "the extension is loaded before its first node runs"
+
+
+def test_validation_does_not_block_the_event_loop(proxies: dict[str, Any]) -> None:
+    assert asyncio.run(run(proxies["Grows"], {"n": 9}, "validate_inputs")) == "too many"
+
+
+def test_async_nodes_stay_async_and_their_class_stays_locked(proxies: dict[str, Any]) -> None:
+    assert proxies["Waits"].FUNCTION == "EXECUTE_NORMALIZED_ASYNC"
+    with pytest.raises(AttributeError, match="count of a locked class"):
+        asyncio.run(run(proxies["Waits"], {}, "EXECUTE_NORMALIZED_ASYNC"))
