@@ -78,9 +78,9 @@ class Hosting:
         """Let the functions above, and the nodes that the module defines, decide where they run."""
         name = module.__name__
         for function in USING.get(name, ()):
-            self._route(module, name, function, holds_host_object)
+            self._route(module, function, holds_host_object)
         for function in LOADING.get(name, ()):
-            self._route(module, name, function, is_plain)
+            self._route(module, function, is_plain)
         for kind in USING_CLASSES.get(name, ()):
             self._route_class(module, kind, holds_host_object)
         for kind in LOADING_CLASSES.get(name, ()):
@@ -93,10 +93,11 @@ class Hosting:
         """Call something of ComfyUI's in the host and wait; raises what it raises."""
         return self._home.ask("host_call", module, qualname, list(args), dict(kwargs))
 
-    def _route(self, owner: Any, module: str, name: str, goes: Callable[[Any], bool]) -> None:
-        original = vars(owner).get(name)
+    def _route(self, module: ModuleType, name: str, goes: Callable[[Any], bool]) -> None:
+        original = vars(module).get(name)
         if isinstance(original, FunctionType):
-            setattr(owner, name, self._routed(original, module, original.__qualname__, goes))
+            # Not by setattr: what is written into `nodes` is told in the log.
+            vars(module)[name] = self._routed(original, module.__name__, name, goes)
 
     def _route_class(self, module: ModuleType, name: str, goes: Callable[[Any], bool]) -> None:
         kind = vars(module).get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,32 @@ def test_conditioning_with_a_control_net_made_in_a_worker_steers_the_sampler(com
     assert results["Isodigest"] == results["Plaindigest"] != results["freedigest"]
 
 
+def test_a_vae_that_a_worker_loads_is_comfyuis_own(comfyui: ComfyUI) -> None:
+    prompt: dict[str, Any] = {}
+    for prefix in ("Plain", "Iso"):
+        prompt[prefix] = {"class_type": f"{prefix}RebuildVae", "inputs": {"vae": VAE}}
+        prompt[f"{prefix}decode"] = {
+            "class_type": "VAEDecode",
+            "inputs": {"vae": [prefix, 0], "samples": SAMPLES},
+        }
+        prompt[f"{prefix}digest"] = digest(f"{prefix}decode")
+    prompt["kind"] = digest("Iso")
+    results = run(comfyui, prompt)
+    assert results["Isodigest"] == results["Plaindigest"]
+    assert results["kind"]["kinds"] == ["comfy.sd.VAE"]
+
+
+def test_sampling_that_a_worker_began_in_comfyui_is_interrupted(comfyui: ComfyUI) -> None:
+    inputs = {"model": MODEL, "conditioning": CONDITIONING, "latent": SAMPLES}
+    prompt = {**SOURCES, "1": {"class_type": "IsoLongSampling", "inputs": inputs}, "2": digest("1")}
+    prompt_id = comfyui.submit(prompt)
+    comfyui.wait_until(lambda: "/5000" in comfyui.log(), 30, "sampling to begin")
+    comfyui.post("/interrupt", {})
+    entry = comfyui.wait_for_prompt(prompt_id, timeout_s=20)
+    assert "execution_interrupted" in {kind for kind, _ in entry["status"]["messages"]}
+    assert run(comfyui, {"1": digest("image")})
+
+
 def test_what_only_passes_through_a_worker_stays_the_same_object_in_the_next_run_as_well(
     comfyui: ComfyUI,
 ) -> None:
@@ -204,11 +231,19 @@ def test_a_node_named_by_in_host_that_cannot_be_imported_there_says_so(comfyui: 
 
 def test_a_pack_without_comfyui_has_the_hosts_constants_and_expands_graphs(comfyui: ComfyUI) -> None:
     prompt: dict[str, Any] = {
-        "largest": {"class_type": "LeanLargest", "inputs": {"seed": 1}},
+        "largest": {"class_type": "LeanLargest", "inputs": {"sampler": "euler"}},
         "1": {"class_type": "PreviewAny", "inputs": {"source": ["largest", 0]}},
         "expand": {"class_type": "LeanExpand", "inputs": {"seed": 21}},
         "2": {"class_type": "PreviewAny", "inputs": {"source": ["expand", 0]}},
     }
     results = run(comfyui, prompt)
-    assert "16384" in str(results["1"]) and "KSampler" in str(results["1"])
+    (text,) = results["1"]["text"]
+    largest, name, memory, samplers = json.loads(text)
+    assert (largest, name, memory) == (16384, "KSampler", [True, True])
+    (offered,) = comfyui.get("/object_info/LeanLargest")["LeanLargest"]["input"]["required"]["sampler"][:1]
+    assert (
+        samplers
+        == offered
+        == comfyui.get("/object_info/KSampler")["KSampler"]["input"]["required"]["sampler_name"][0]
+    )
     assert "42" in str(results["2"])

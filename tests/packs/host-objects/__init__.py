@@ -93,6 +93,17 @@ def CommonKSampler(model: Any, positive: Any, negative: Any, latent: Any) -> Any
     return nodes.common_ksampler(model, 5, 2, 2.0, "euler", "normal", positive, negative, latent)
 
 
+@node(("LATENT",), model="MODEL", conditioning="CONDITIONING", latent="LATENT")
+def LongSampling(model: Any, conditioning: Any, latent: Any) -> Any:
+    return nodes.common_ksampler(model, 5, 5000, 1.0, "euler", "normal", conditioning, conditioning, latent)
+
+
+@node(("VAE",), vae="VAE")
+def RebuildVae(vae: Any) -> Any:
+    """As loaders of packs do it."""
+    return (comfy.sd.VAE(sd=vae.first_stage_model.state_dict()),)
+
+
 @node(("LATENT", ANY), model="MODEL", positive="CONDITIONING", negative="CONDITIONING", latent="LATENT")
 def OwnSampling(model: Any, positive: Any, negative: Any, latent: Any) -> Any:
     """As samplers of packs do it: noise, sigmas and a sampler of their own choice, and a callback."""

@@ -4,11 +4,15 @@ import os
 import sys
 from typing import Any
 
+import comfy.model_management
+import comfy.samplers
 import nodes
 from comfy.comfy_types import IO, ComfyNodeABC, InputTypeDict
 from comfy_execution.graph_utils import GraphBuilder
 
 from .shared import ANY
+
+SAMPLERS = comfy.samplers.KSampler.SAMPLERS
 
 
 class Where(ComfyNodeABC):
@@ -25,8 +29,14 @@ class Where(ComfyNodeABC):
 
 
 class Largest(Where):
-    def run(self, seed: int) -> tuple[list[Any]]:
-        return ([nodes.MAX_RESOLUTION, nodes.NODE_DISPLAY_NAME_MAPPINGS["KSampler"]],)
+    @classmethod
+    def INPUT_TYPES(cls) -> InputTypeDict:
+        return {"required": {"sampler": (comfy.samplers.KSampler.SAMPLERS,)}}
+
+    def run(self, sampler: str) -> tuple[list[Any]]:
+        comfy.model_management.unload_all_models()
+        memory = comfy.model_management.get_free_memory() > 0, comfy.model_management.get_total_memory() > 0
+        return ([nodes.MAX_RESOLUTION, nodes.NODE_DISPLAY_NAME_MAPPINGS["KSampler"], memory, SAMPLERS],)
 
 
 class Expand(Where):
