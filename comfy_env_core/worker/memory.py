@@ -7,18 +7,14 @@ import functools
 import gc
 import logging
 import sys
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Optional
+from typing import Any
 
 from comfy_env_core.wire.segments import SegmentMemory
 from comfy_env_core.worker.home import Home
 from comfy_env_core.worker.vram import DeviceMemory, device_of, is_known
 
 log = logging.getLogger("comfy-env.worker")
-
-Release = Callable[[Optional[int]], object]
-
 
 class WorkerMemory:
     """`release` and `tidy` run on the main thread, between nodes: what a running node uses is never taken away."""
@@ -27,17 +23,11 @@ class WorkerMemory:
         self._home: Home | None = None
         self._segments: SegmentMemory | None = None
         self._devices: DeviceMemory | None = None
-        self._registered: list[Release] = []
 
     def attach(self, home: Home, segments: SegmentMemory) -> None:
         """The way home is known."""
         self._home = home
         self._segments = segments
-
-    def on_release(self, function: Release) -> None:
-        """For packs whose models ComfyUI's code does not manage: `function(needed_bytes)` is to move them to the CPU or
-        drop them; None means all of them."""
-        self._registered.append(function)
 
     def watch(self, management: ModuleType) -> None:
         """Right after the import of `comfy.model_management`: what is missing after its own `free_memory` is asked for
@@ -59,12 +49,11 @@ class WorkerMemory:
         vars(management)["free_memory"] = free_memory
 
     def release(self, needed_bytes: int | None = None, device: str | None = None) -> None:
-        """Moves models to the CPU until the driver has `needed_bytes` on `device`; None: all of them."""
-        for function in self._registered:
-            try:
-                function(needed_bytes)
-            except Exception:  # the pack's own code; the others have to be asked as well
-                log.exception("%r could not release its memory", function)
+        """Moves models to the CPU until the driver has `needed_bytes` on `device`; None: all of them.
+
+        Those are the models that ComfyUI's code manages here. Others nobody may move but the code that made them, as in
+        ComfyUI's own process; what torch keeps for them beyond their size is given back.
+        """
         if self._devices is not None and needed_bytes is not None and device is not None:
             self._devices.give_back(needed_bytes, device_of(device))
         elif self._devices is not None:
