@@ -88,9 +88,9 @@ def serve(
     """
     if not is_wanted(environ):
         log.warning(
-            "COMFY_ENV_TAKEOVER=%s: packs that import comfy_env get the one that is installed, if any. It builds "
-            "environments and starts processes of its own for packs that call it; what they import from a directory "
-            "with a comfy-env.toml still comes from comfy-env manager.",
+            "COMFY_ENV_TAKEOVER=%s: packs that import comfy_env in ComfyUI's process get the one that is installed, if "
+            "any. It builds environments and starts processes of its own for packs that call it; what they import from "
+            "a directory with a comfy-env.toml still comes from comfy-env manager.",
             environ["COMFY_ENV_TAKEOVER"],
         )
         return
