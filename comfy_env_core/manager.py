@@ -144,6 +144,16 @@ class Manager:
         """The processes that run now."""
         return self._workers
 
+    def remember_inputs(
+        self, runtime: SiteRuntime, inputs: Mapping[tuple[str, str], Mapping[str, Any]]
+    ) -> None:
+        """Keeps for the next start what a worker says of its nodes' inputs by now (see `SiteRecord.with_inputs`).
+
+        Returns at once.
+        """
+        if runtime.record is not None and not self._is_closed:
+            self._executor.submit(self._keep, runtime, runtime.record.with_inputs(inputs))
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits until every site is ready or failed. False when the time ran out."""
         return all(runtime.wait_until_settled(timeout_s) for runtime in self.sites.values())
@@ -286,8 +296,12 @@ class Manager:
             descriptions=descriptions,
         )
         runtime.adopt(record, workspace)
-        if any(entry["input_types_error"] for module in descriptions.values() for entry in module["classes"]):
-            return  # a list of files or devices that could not be had now: the next start asks again
+        self._keep(runtime, record)
+
+    def _keep(self, runtime: SiteRuntime, record: SiteRecord) -> None:
+        """For the next start; without what it lacks, that start asks again."""
+        if record.lacks_inputs():
+            return
         try:
             write_record(self._record_path(runtime), record)
         except OSError as error:

@@ -70,6 +70,7 @@ class DeferredCaller:
         worker = self._manager.workers.running(self._site.id)
         if worker is None:
             return
+        from comfy_env_core.supervision import WorkerError  # there is a worker, so this is loaded
 
         def take(call: WorkerCall) -> None:
             try:
@@ -79,7 +80,14 @@ class DeferredCaller:
             else:
                 done(answers)
 
-        worker.call("describe_inputs", [[list(key) for key in keys]]).add_done_callback(take)
+        try:
+            call = worker.call("describe_inputs", [[list(key) for key in keys]])
+        except WorkerError:  # it ended a moment ago
+            return
+        call.add_done_callback(take)
+
+    def remember_inputs(self, inputs: Mapping[ClassKey, Mapping[str, Any]]) -> None:
+        self._manager.remember_inputs(self._site, inputs)
 
     def forget(self, instance: str) -> None:
         self._manager.forget(self._site, instance)

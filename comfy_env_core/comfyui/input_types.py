@@ -37,15 +37,15 @@ class InputTypes:
         self._answers = {caller: _Answer(frozen) for caller, frozen in answers.items()}
         return True
 
-    def get(self, asker_depth: int = 1) -> Any:
-        """The inputs, as those get them that called our caller (or one `asker_depth` frames above us).
+    def get(self) -> Any:
+        """The inputs, as those get them that called our caller.
 
         Some packs answer ComfyUI's own functions differently; who asks is looked up for these alone.
         """
         self._on_asked()
         answer = self._answers[""]
         if len(self._answers) > 1:
-            asker = sys._getframe(asker_depth + 1).f_code.co_name
+            asker = sys._getframe(2).f_code.co_name
             answer = self._answers.get(asker, answer)
         return answer.get(self._caller)
 

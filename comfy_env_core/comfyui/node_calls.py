@@ -63,6 +63,9 @@ class NodeCaller(Protocol):
         `done` is called with the answers on another thread, and never if no worker runs: none is started for this.
         """
 
+    def remember_inputs(self, inputs: Mapping[ClassKey, Mapping[str, Any]]) -> None:
+        """The answers of `describe_inputs` hold from now on: keep them for the next start. Returns at once."""
+
     def forget(self, instance: str) -> None:
         """The host dropped this node instance. Never raises and never starts a worker."""
 

@@ -6,6 +6,7 @@ process; what it calls goes to the worker. One class of the worker has one proxy
 
 from __future__ import annotations
 
+import logging
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from comfy_env_core.comfyui.input_types import InputTypes
 from comfy_env_core.comfyui.node_calls import IS_PROXY, ClassKey, NodeCall, NodeCaller, make_function
 from comfy_env_core.comfyui.refreshing import InputRefresher
 from comfy_env_core.wire.values.snapshot import thaw
+
+log = logging.getLogger("comfy-env")
 
 #: Never taken over from the description: Python's own, and what ComfyUI writes itself.
 _NOT_COPIED = frozenset({"RELATIVE_PYTHON_MODULE"})
@@ -42,6 +45,13 @@ class ProxyFactory:
         key = (entry["module"], entry["qualname"])
         if key not in self._proxies:
             inputs = None
+            if entry["input_types_by_caller"]:
+                log.info(
+                    "%s: its INPUT_TYPES looks at who calls it. ComfyUI's functions get what they got when its worker "
+                    "described it: %s",
+                    key[1],
+                    ", ".join(entry["input_types_by_caller"]),
+                )
             if entry["input_types"] is not None or entry["input_types_error"]:
                 inputs = self._inputs[key] = InputTypes(entry, self._caller, self.refresher.asked)
             self._proxies[key] = _make_proxy(key, entry, inputs, self._caller)

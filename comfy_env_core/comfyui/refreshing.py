@@ -34,7 +34,6 @@ class InputRefresher:
         self._caller = caller
         self._clock = clock
         self._not_before = float("-inf")
-        self.on_news: Callable[[Sequence[ClassKey]], None] = lambda keys: None
 
     def asked(self) -> None:
         """ComfyUI asked a class for its inputs: refreshes them all in the background if it is time.
@@ -49,11 +48,10 @@ class InputRefresher:
         self._caller.describe_inputs(keys, lambda answers: self._take(keys, answers))
 
     def _take(self, keys: Sequence[ClassKey], answers: Sequence[Mapping[str, Any]]) -> None:
-        changed = []
-        for key, described in zip(keys, answers, strict=True):
-            inputs = self._inputs.get(key)
-            if inputs is not None and inputs.update(described):
-                changed.append(key)
+        described = dict(zip(keys, answers, strict=True))
+        changed = [
+            key for key, inputs in self._inputs.items() if key in described and inputs.update(described[key])
+        ]
         if changed:
             log.debug("Inputs changed: %s", ", ".join(name for _, name in changed))
-            self.on_news(changed)
+            self._caller.remember_inputs(described)

@@ -45,6 +45,28 @@ class SiteRecord:
                 found.update(description["exports"].get(name, {}).get(kind, {}))
         return tuple(sorted(found))
 
+    def with_inputs(self, inputs: Mapping[tuple[str, str], Mapping[str, Any]]) -> SiteRecord:
+        """The same with what a worker says by now of the inputs of its classes ((module, qualname) → the answer of its
+        `describe_inputs`); where they could not be had, what was known stays."""
+
+        def renewed(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+            described = inputs.get((entry["module"], entry["qualname"]))
+            return entry if described is None or described["input_types_error"] else {**entry, **described}
+
+        descriptions = {
+            module: {**description, "classes": [renewed(entry) for entry in description["classes"]]}
+            for module, description in self.descriptions.items()
+        }
+        return dataclasses.replace(self, descriptions=descriptions)
+
+    def lacks_inputs(self) -> bool:
+        """Whether some class could not say what its inputs are: a list of files or devices, or no network."""
+        return any(
+            entry["input_types_error"]
+            for description in self.descriptions.values()
+            for entry in description["classes"]
+        )
+
 
 def record_path(directory: Path, site_directory: Path) -> Path:
     """The record's file: one for each place on disk, whatever ComfyUI it is part of."""

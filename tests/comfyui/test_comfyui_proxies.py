@@ -35,6 +35,9 @@ class RecordingCaller:
     def describe_inputs(self, keys: Any, done: Any) -> None:
         self.asked.append((keys, done))
 
+    def remember_inputs(self, inputs: Any) -> None:
+        pass
+
     def in_folder(self, folder: str) -> list[str] | None:
         return {"loras": ["today.safetensors"]}.get(folder)
 

@@ -20,6 +20,10 @@ class Caller:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, Callable[[Any], None]]] = []
+        self.remembered: list[Any] = []
+
+    def remember_inputs(self, described: Any) -> None:
+        self.remembered.append(described)
 
     def describe_inputs(self, keys: Any, done: Callable[[Any], None]) -> None:
         self.asked.append((keys, done))
@@ -85,18 +89,16 @@ def test_a_page_that_asks_for_all_nodes_is_one_refresh_and_a_run_is_none() -> No
     assert len(caller.asked) == 2
 
 
-def test_news_are_told_and_repetitions_are_not() -> None:
+def test_news_are_kept_for_the_next_start_and_repetitions_are_not() -> None:
     caller = Caller()
     factory = ProxyFactory(caller)  # type: ignore[arg-type]  # as above
-    told: list[Any] = []
-    factory.refresher.on_news = told.append
     entry = {"module": "pack", "qualname": "Node", "attributes": {}, "functions": {}, **inputs(["a"])}
     factory.proxies({"classes": [entry]})[0].INPUT_TYPES()
     done = caller.asked[0][1]
     done([inputs(["a"])])
-    assert told == []
+    assert caller.remembered == []
     done([inputs(["b"])])
-    assert told == [[("pack", "Node")]]
+    assert caller.remembered == [{("pack", "Node"): inputs(["b"])}]
 
 
 def test_one_who_asks_in_comfyuis_name_gets_the_answer_meant_for_it() -> None:

@@ -102,6 +102,9 @@ class WorkerCaller:
     def describe_inputs(self, keys: Any, done: Callable[..., None]) -> None:
         pass
 
+    def remember_inputs(self, inputs: Any) -> None:
+        pass
+
     def forget(self, instance: str) -> None:
         pass
 
