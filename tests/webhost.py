@@ -78,6 +78,8 @@ async def browser(
             return web.Response(status=403)
         response: web.StreamResponse = await handler(request)  # type: ignore[operator]
         response.headers["X-ComfyUI"] = "was here"
+        if "compress" in request.query and isinstance(response, web.Response) and response.body:
+            response.enable_compression()
         return response
 
     async def own(request: web.Request) -> web.Response:

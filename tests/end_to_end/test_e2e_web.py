@@ -50,7 +50,7 @@ def test_routes_are_served_with_and_without_the_api_prefix(server: ComfyUI) -> N
     workers = {child.pid for child in server.children()}
     for prefix in ("", "/api"):
         said = server.get(f"{prefix}/web-pack/hello/caf%C3%A9")
-        assert said["name"] == "café" and said["left"] == 0
+        assert said["name"] == "café" and said["left"] == 0 and said["user_file"].endswith("default/x.json")
         assert workers <= {child.pid for child in server.children()} and said["pid"] != server.pid
     assert int(server.get("/web-parts/pid")) in {child.pid for child in server.children()}
     assert server.request("GET", "/web-pack/nowhere").status == 404

@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 import aiohttp
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from comfy_env_core.comfyui.web import headers
@@ -16,6 +16,9 @@ from comfy_env_core.comfyui.web.table import WebSite
 from comfy_env_core.sites.failure import SiteNotReady
 
 log = logging.getLogger("comfy-env")
+
+#: Up to this length an answer is read before it is sent, so that middlewares can look into it.
+_SHORT_BYTES = 256 * 1024
 
 
 class Forwarder:
@@ -35,10 +38,12 @@ class Forwarder:
                 if is_websocket(request):
                     return await forward_websocket(line, request)
                 upstream = await _send(line, request)
+                stack.callback(upstream.close)
+                if _is_short(upstream, request):
+                    return await _whole(upstream)
             except aiohttp.ClientError as error:
                 self._lines.forget(site, line)
                 return _broken_off(site, request, error)
-            stack.callback(upstream.close)
             return ForwardedResponse(site, upstream, stack.pop_all())
 
 
@@ -75,6 +80,25 @@ class ForwardedResponse(web.StreamResponse):
                 log.error("%s", message)
                 raise ConnectionResetError(message) from error
             return writer
+
+
+def _is_short(upstream: aiohttp.ClientResponse, request: web.Request) -> bool:
+    length_bytes = upstream.headers.get(hdrs.CONTENT_LENGTH, "")
+    return (
+        length_bytes.isdecimal()
+        and int(length_bytes) <= _SHORT_BYTES
+        and request.method != hdrs.METH_HEAD
+        and hdrs.CONTENT_ENCODING not in upstream.headers
+    )
+
+
+async def _whole(upstream: aiohttp.ClientResponse) -> web.Response:
+    """What the pack's handler returned, as ComfyUI's middlewares would see it: one that compresses wants a body."""
+    kept = headers.end_to_end(upstream.headers)
+    kept.popall(hdrs.CONTENT_LENGTH)  # aiohttp counts anew
+    return web.Response(
+        status=upstream.status, reason=upstream.reason, headers=kept, body=await upstream.read()
+    )
 
 
 async def _send(line: Line, request: web.Request) -> aiohttp.ClientResponse:

@@ -128,13 +128,16 @@ def _ask_for_address(site: WebSite, directory: str | None) -> Any:
 def ask_loaded(site: WebSite, method: str, argument: Any) -> Any:
     """Calls a method of the worker that needs the pack's modules imported, and has them imported first if they are not.
 
-    Waits, so it is for a thread of its own.
+    Waits, so it is for a thread of its own. Raises what the call and the import raise.
     """
-    answer = site.call(method, [list(site.modules), argument]).result()
-    if "missing" in answer:
-        load_all(site)
+    for _ in range(2):
         answer = site.call(method, [list(site.modules), argument]).result()
-    return answer
+        if "missing" not in answer:
+            return answer
+        load_all(site)
+    raise RuntimeError(
+        f"Modules {answer['missing']!r} of {site.id!r} were imported, but then its worker was another one. Try again."
+    )
 
 
 def load_all(site: WebSite) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -50,7 +51,7 @@ def test_an_answer_that_breaks_off_is_broken_off_for_the_browser(web_pack: WebPa
         """
 @routes.get("/half")
 async def half(request):
-    response = web.StreamResponse(headers={"Content-Length": "100"})
+    response = web.StreamResponse(headers={"Content-Length": "1000000"})
     await response.prepare(request)
     await response.write(b"half")
     os.kill(os.getpid(), 9)
@@ -127,6 +128,23 @@ def test_a_site_that_is_not_ready_is_a_503_that_says_why() -> None:
             assert (await answer.json())["error"]["message"] == "The environment of 'p' is still building."
 
     play(scenario())
+
+
+def test_a_worker_that_is_another_one_after_the_import_is_a_502_and_no_endless_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def call(method: str, args: object) -> Any:
+        answer = ["p"] if method == "missing" else {"missing": ["p"]}
+        return SimpleNamespace(result=lambda: answer, wait=lambda timeout_s: True)
+
+    site = WebSite("p", "p", ("p",), {"routes": [["GET", "/x"]]}, call)
+
+    async def scenario() -> None:
+        async with browser(site) as client:
+            assert (await client.get("/x")).status == 502
+
+    play(scenario())
+    assert "its worker was another one" in caplog.text
 
 
 def test_strangers_without_the_secret_are_turned_away(web_pack: WebPack) -> None:

@@ -160,6 +160,25 @@ async def zip(request):
     play(scenario())
 
 
+def test_short_answers_are_compressed_where_comfyui_does_so(web_pack: WebPack) -> None:
+    site = web_pack(
+        """
+@routes.get("/text/{length}")
+async def text(request):
+    return web.Response(text="a" * int(request.match_info["length"]))
+"""
+    )
+
+    async def scenario() -> None:
+        async with browser(site) as client:
+            for length, coding in ((5000, "deflate"), (MIB, None), (0, None)):
+                answer = await client.get(f"/text/{length}?compress")
+                assert answer.headers.get("Content-Encoding") == coding
+                assert await answer.text() == "a" * length
+
+    play(scenario())
+
+
 SOCKET = """
 @routes.get("/socket")
 async def socket(request):

@@ -36,6 +36,7 @@ async def hello(request):
             "prompts": len(rewritten),
             "left": queue.get_tasks_remaining(),
             "number": PromptServer.instance.number,
+            "user_file": PromptServer.instance.user_manager.get_request_user_filepath(request, "x.json"),
         }
     )
 
