@@ -92,6 +92,7 @@ class Manager:
         self._executor = ThreadPoolExecutor(_PREPARING_AT_ONCE, thread_name_prefix="comfy-env-site")
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
         self._freshness = Freshness()
+        self._noticing = threading.Lock()
         self._workers = SiteWorkers(
             parts.store,
             parts.make_pool,
@@ -333,12 +334,13 @@ class Manager:
     def _look_for_changes(self, runtime: SiteRuntime) -> None:
         """A node is about to be called."""
         has_worker = self._workers.running(runtime.id) is not None
-        change = self._freshness.look(runtime, self.scan.nested(runtime.site), has_worker=has_worker)
-        if change is Change.ENVIRONMENT:
-            self._build_again(runtime)
-        elif change is not None:
-            runtime.notice = change.value
-            self._move(runtime, SiteState.STALE)
+        with self._noticing:  # several nodes may be called at once: one of them says it
+            change = self._freshness.look(runtime, self.scan.nested(runtime.site), has_worker=has_worker)
+            if change is Change.ENVIRONMENT:
+                self._build_again(runtime)
+            elif change is not None:
+                runtime.notice = change.value
+                self._move(runtime, SiteState.STALE)
         if runtime.notice is not None and not has_worker:
             log.warning(
                 "%s: its worker starts anew, from files that changed since its nodes were described. Restart ComfyUI.",

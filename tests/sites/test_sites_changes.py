@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,12 @@ def test_looking_costs_nothing_between_two_looks(
     os.utime(house.custom_nodes / "pack" / "__init__.py")
     run_echo(manager, "pack", "b")
     assert manager.sites["pack"].state is SiteState.READY
+
+
+def test_nodes_that_are_called_at_once_say_it_once(house: House, manager: Manager, run_echo: Echo) -> None:
+    run_echo(manager, "pack", "warm")
+    house.pack("pack", __init__=NODE.replace("VERSION", "three"))
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda text: run_echo(manager, "pack", text), "abcdefgh"))
+    assert answers == [(f"{text} from one",) for text in "abcdefgh"]
+    assert house.history.states["pack"].count("stale") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -224,3 +225,26 @@ def test_figures_of_a_worker_are_those_of_its_process(
     assert told["last_end"] is None and told["idle_s"] >= 0
     assert told["rss_bytes"] == pytest.approx(psutil.Process(pid).memory_info().rss, rel=0.2)
     assert 0 < told["private_bytes"] <= told["rss_bytes"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process are Unix's")
+def test_a_node_that_leaks_until_there_is_no_more_fails_and_the_worker_serves_on(
+    make_pool: MakePool, tmp_path: Path
+) -> None:
+    """A limit on the process stands for a machine whose memory is used up. The error is the node's own."""
+    before = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\nKEPT = []\n"
+    body = """
+        def leak(self):
+            while True:
+                KEPT.append(bytearray(64 * 2**20))
+        def drop(self):
+            KEPT.clear()
+    """
+    spec = spec_for(node_pack(tmp_path, textwrap.dedent(body), before))
+    pool = make_pool()
+    with pytest.raises(MemoryError):
+        run(pool, spec, "leak")
+    first = pool.running(spec.site_id)
+    assert first is not None
+    run(pool, spec, "drop")
+    assert pool.running(spec.site_id) is first
