@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import comfy.model_management
 from comfy_execution.utils import get_executing_context
@@ -23,6 +23,13 @@ INTERRUPT_POLL_S = 0.05
 
 #: Of a class that the worker's and the host's ComfyUI both call so; workers of lean environments have a stand-in.
 _INTERRUPT_CLASS = ("comfy.model_management", "InterruptProcessingException")
+
+
+#: ComfyUI takes whatever these raise for "changed" and goes on to run the node: that has to find the flag again.
+_NOT_STOPPED_BY = frozenset({"IS_CHANGED", "fingerprint_inputs"})
+
+#: What ComfyUI asks when a prompt is queued. The interrupt is for the prompt that runs meanwhile.
+_NOT_OF_THE_RUN = frozenset({"VALIDATE_INPUTS", "validate_inputs"})
 
 
 class SiteWorker(Protocol):
@@ -54,14 +61,14 @@ class SiteCaller:
         if not self._worker.is_running():
             started = self._start_beside()
             while not _is_done(started):
-                comfy.model_management.throw_exception_if_processing_interrupted()
+                _raise_if_interrupted(call)
             started.result()
         with self._watched(request):
             pending = self._worker.run(request)
             is_cancelled = False
             with pending.attended():
                 while not pending.wait(INTERRUPT_POLL_S):
-                    is_cancelled = self._pass_on_interrupt(pending, is_cancelled)
+                    is_cancelled = self._pass_on_interrupt(call, pending, is_cancelled)
             return self._answer(call, pending)
 
     async def call_async(self, call: NodeCall) -> Any:
@@ -70,7 +77,7 @@ class SiteCaller:
         if not self._worker.is_running():
             started = asyncio.wrap_future(self._start_beside())
             while not (await asyncio.wait([started], timeout=INTERRUPT_POLL_S))[0]:
-                comfy.model_management.throw_exception_if_processing_interrupted()
+                _raise_if_interrupted(call)
             started.result()
         with self._watched(request):
             # Sending may take a while: not on the event loop.
@@ -80,10 +87,10 @@ class SiteCaller:
             except asyncio.CancelledError:
                 sending.add_done_callback(self._cancel_sent)
                 raise
-            await self._wait(pending, loop)
+            await self._wait(call, pending, loop)
             return self._answer(call, pending)
 
-    async def _wait(self, pending: WorkerCall, loop: asyncio.AbstractEventLoop) -> None:
+    async def _wait(self, call: NodeCall, pending: WorkerCall, loop: asyncio.AbstractEventLoop) -> None:
         finished = asyncio.Event()
 
         def wake(_: WorkerCall) -> None:
@@ -95,7 +102,7 @@ class SiteCaller:
             while not pending.done():
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(finished.wait(), INTERRUPT_POLL_S)
-                is_cancelled = self._pass_on_interrupt(pending, is_cancelled)
+                is_cancelled = self._pass_on_interrupt(call, pending, is_cancelled)
         except asyncio.CancelledError:
             pending.cancel(self._kill_after_s)
             raise
@@ -128,12 +135,12 @@ class SiteCaller:
         if not sending.cancelled() and sending.exception() is None:
             sending.result().cancel(self._kill_after_s)
 
-    def _pass_on_interrupt(self, pending: WorkerCall, is_cancelled: bool) -> bool:
+    def _pass_on_interrupt(self, call: NodeCall, pending: WorkerCall, is_cancelled: bool) -> bool:
         """Cancels the call once when the user pressed stop; returns whether it is cancelled now.
 
         The flag stays set until the worker answers: other nodes that run at the same time have to see it as well.
         """
-        if not is_cancelled and comfy.model_management.processing_interrupted():
+        if not is_cancelled and _is_interrupted(call):
             pending.cancel(self._kill_after_s)
             return True
         return is_cancelled
@@ -146,7 +153,8 @@ class SiteCaller:
             comfy.model_management.interrupt_current_processing(False)
             raise
         except Exception as error:
-            _raise_as_host_interrupt(error)
+            if (type(error).__module__, type(error).__qualname__) == _INTERRUPT_CLASS:
+                _raise_interrupt(call, error)
             raise
         return result if self._has_torch() else to_host_values(result, call.return_types)
 
@@ -177,9 +185,16 @@ def _is_done(future: Future[None]) -> bool:
     return future.done()
 
 
-def _raise_as_host_interrupt(error: Exception) -> None:
-    """Raises ComfyUI's own interrupt in place of the worker's: ComfyUI catches it by class, and takes back its flag."""
-    kind = type(error)
-    if (kind.__module__, kind.__qualname__) == _INTERRUPT_CLASS:
-        comfy.model_management.interrupt_current_processing(False)
-        raise comfy.model_management.InterruptProcessingException from error
+def _is_interrupted(call: NodeCall) -> bool:
+    return call.function not in _NOT_OF_THE_RUN and comfy.model_management.processing_interrupted()
+
+
+def _raise_if_interrupted(call: NodeCall) -> None:
+    if _is_interrupted(call):
+        _raise_interrupt(call, None)
+
+
+def _raise_interrupt(call: NodeCall, cause: Exception | None) -> NoReturn:
+    """Raises ComfyUI's own interrupt: ComfyUI catches it by class. Its flag is taken back, as by its own nodes."""
+    comfy.model_management.interrupt_current_processing(call.function in _NOT_STOPPED_BY)
+    raise comfy.model_management.InterruptProcessingException from cause
