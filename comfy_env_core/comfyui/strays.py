@@ -7,6 +7,7 @@ the process four times as slow for as long as it runs (measured); so the result 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Collection, Iterator, MutableMapping
@@ -52,8 +53,11 @@ class Strays:
             self._told.add(key)
             log.error("%s %s", problem, _ADVICE)
 
-    def _isolated_file(self, name: str, module: ModuleType) -> Path | None:
-        file = getattr(module, "__file__", None)
+    def _isolated_file(self, name: str, module: object) -> Path | None:
+        if not isinstance(module, ModuleType):
+            return None
+        # Past what a module that loads itself when it is touched has in the way.
+        file = object.__getattribute__(module, "__dict__").get("__file__")
         place = self._paths.place_of(file) if isinstance(file, str) else None
         if place is None or place.is_top_level(HOST_SCRIPTS):
             return None
@@ -82,7 +86,7 @@ class Strays:
 def _codes(node: Any) -> Iterator[CodeType]:
     """The code of the function that ComfyUI would run."""
     for name in (getattr(node, "FUNCTION", None), "execute"):
-        function = vars(node).get(name) if isinstance(name, str) and isinstance(node, type) else None
+        function = inspect.getattr_static(node, name, None) if isinstance(name, str) else None
         code = getattr(getattr(function, "__func__", function), "__code__", None)
         if isinstance(code, CodeType):
             yield code

@@ -72,6 +72,25 @@ def test_node_whose_compiled_text_was_executed_is_taken_out_and_told(
     assert "Import it" in caplog.text
 
 
+def test_node_that_inherits_its_code_from_an_isolated_file_is_taken_out(
+    pack: Path, paths: IsolatedPaths
+) -> None:
+    class Child(runpy.run_path(str(pack / "mesh" / "__init__.py"))["Node"]):  # type: ignore[misc]
+        pass
+
+    assert list(looked_at(paths, pack, Child)) == ["Good"]
+
+
+def test_looking_does_not_wake_a_module_that_loads_when_it_is_used(pack: Path, paths: IsolatedPaths) -> None:
+    spec = importlib.util.find_spec("colorsys")
+    assert spec is not None and spec.loader is not None
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules["colorsys"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    looked_at(paths, pack, dict)
+    assert type(module).__name__ == "_LazyModule"
+
+
 def test_node_of_a_file_that_runpy_ran_is_taken_out(pack: Path, paths: IsolatedPaths) -> None:
     node = runpy.run_path(str(pack / "mesh" / "__init__.py"))["Node"]
     assert list(looked_at(paths, pack, node)) == ["Good"]
