@@ -17,7 +17,7 @@ import aiohttp
 
 @dataclass(frozen=True)
 class Event:
-    """One text message: ``type`` such as "progress" or "executed", and its ``data``."""
+    """One message: ``type`` such as "progress" or "executed", and its ``data``; of a binary one only the size."""
 
     type: str
     data: dict[str, Any]
@@ -92,6 +92,8 @@ class EventStream:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._keep(json.loads(message.data))
+                elif message.type is aiohttp.WSMsgType.BINARY:
+                    self._keep({"type": "binary", "data": {"size_bytes": len(message.data)}})
 
     def _keep(self, payload: dict[str, Any]) -> None:
         with self._changed:
