@@ -29,7 +29,7 @@ USING: Mapping[str, tuple[str, ...]] = {
         *("cleanup_models", "estimate_memory", "get_additional_models", "prepare_model_patcher"),
         "prepare_sampling",
     ),
-    "comfy.samplers": ("calculate_sigmas", "sample"),
+    "comfy.samplers": ("calc_cond_batch", "calculate_sigmas", "process_conds", "sample", "sampling_function"),
     "comfy.sd": ("load_lora_for_models", "save_checkpoint"),
     "latent_preview": ("prepare_callback",),
     "nodes": ("common_ksampler",),

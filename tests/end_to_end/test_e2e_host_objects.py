@@ -124,6 +124,42 @@ def test_a_models_patches_from_a_worker_work_in_comfyuis_sampler(comfyui: ComfyU
     assert results["Isoshown"] == results["Plainshown"] != results["shown"]
 
 
+def custom(prefix: str, sampler: list[Any], guider: list[Any]) -> dict[str, Any]:
+    """Nodes that sample with a sampler and a guider."""
+    inputs = {
+        "noise": ["noise", 0],
+        "guider": guider,
+        "sampler": sampler,
+        "sigmas": ["sigmas", 0],
+        "latent_image": SAMPLES,
+    }
+    sampled = f"{prefix}sampled"
+    sigmas = {"model": MODEL, "scheduler": "normal", "steps": 2, "denoise": 1.0}
+    return {
+        "noise": {"class_type": "RandomNoise", "inputs": {"noise_seed": 4}},
+        "sigmas": {"class_type": "BasicScheduler", "inputs": sigmas},
+        sampled: {"class_type": "SamplerCustomAdvanced", "inputs": inputs},
+        f"{prefix}digest": digest(sampled),
+    }
+
+
+@pytest.mark.parametrize("own", ["sampler", "guider"])
+def test_samplers_and_guiders_written_by_a_pack_work_in_comfyuis_nodes(comfyui: ComfyUI, own: str) -> None:
+    guidance = {"model": MODEL, "positive": CONDITIONING, "negative": NEGATIVE}
+    prompt: dict[str, Any] = {
+        "sampler": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "dpmpp_2m"}},
+        "guider": {"class_type": "CFGGuider", "inputs": {**guidance, "cfg": 2.0}},
+        **custom("Usual", ["sampler", 0], ["guider", 0]),
+    }
+    for prefix in ("Plain", "Iso"):
+        name = f"{prefix}Own{own.capitalize()}"
+        prompt[name] = {"class_type": name, "inputs": {"model": MODEL} if own == "sampler" else guidance}
+        used = {"sampler": ["sampler", 0], "guider": ["guider", 0], own: [name, 0]}
+        prompt.update(custom(prefix, used["sampler"], used["guider"]))
+    results = run(comfyui, prompt)
+    assert results["Isodigest"] == results["Plaindigest"] != results["Usualdigest"]
+
+
 def test_conditioning_with_a_control_net_made_in_a_worker_steers_the_sampler(comfyui: ComfyUI) -> None:
     prompt: dict[str, Any] = dict(sampled("free", MODEL, CONDITIONING))
     inputs = {"conditioning": CONDITIONING, "control_net": CONTROL_NET, "image": PICTURE}

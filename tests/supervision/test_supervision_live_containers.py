@@ -117,6 +117,16 @@ def test_an_error_is_raised_in_the_worker_and_changes_nothing(nodes: Nodes) -> N
     assert model.model_options == Model().model_options
 
 
+@pytest.mark.parametrize("how", ["copy", "deepcopy"])
+def test_a_copy_of_a_model_is_another_one_in_the_host(nodes: Nodes, how: str) -> None:
+    model = Model()
+    copied = nodes.get("value", f"copy.{how}(model)", model)
+    assert type(copied) is Model and copied is not model
+    assert (copied.model_options is model.model_options) == (how == "copy")
+    stranger = Stranger()
+    assert nodes.get("value", f"copy.{how}(model)", stranger) is stranger
+
+
 def test_other_objects_give_plain_copies(nodes: Nodes) -> None:
     model = Stranger()
     nodes.get("run", "assert type(model.model_options) is dict; model.model_options['x'] = 1", model)

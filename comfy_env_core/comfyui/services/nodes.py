@@ -65,13 +65,12 @@ def call(
     there, and what the call raises.
     """
     owner, _, name = qualname.rpartition(".")
-    target: Any = _module(module)
-    for part in filter(None, owner.split(".")):
-        target = getattr(target, part)
+    target: Any = member(asker, module, owner) if owner else _module(module)
     with torch.inference_mode():
         if isinstance(target, type) and inspect.isfunction(inspect.getattr_static(target, name)):
             target = target()
-        return getattr(target, name)(*args, **kwargs)
+        function = getattr(target, name) if owner else member(asker, module, name)
+        return function(*args, **kwargs)
 
 
 def _table(name: str) -> Mapping[str, Any]:

@@ -4,7 +4,8 @@ Cost in round trips to the owner (a small call each; what is sent and returned c
 
 | what | round trips |
 |---|---|
-| pass it on, keep it, compare by `is`, `hash`, `copy`, `isinstance`, `callable`, `type(h).__name__` | 0 |
+| pass it on, keep it, compare by `is`, `hash`, `isinstance`, `callable`, `type(h).__name__` | 0 |
+| `copy.copy(h)`, `copy.deepcopy(h)` | 0 and the same object; 1 and a copy there for a class of ComfyUI's |
 | `h.name`, `h.name = value`, `del h.name`, `hasattr(h, "name")` | 1 |
 | `h.method(...)` | 2 the first time for each class, then 1 |
 | `h.method` without a call | 1 the first time for each class, then 0 |
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 #: Attributes of the handle itself; everything else is the object's.
 LOCAL_NAMES = frozenset(Borrowed.__slots__)
-#: Of these a dict or list got from an attribute is kept in step with the owner's; see live_containers.py.
+#: Of these a dict or list got from an attribute is kept in step with the owner's (see live_containers.py), and a copy
+#: is one: packs copy a model to change it.
 COMFYUIS_CLASSES = ("comfy.", "comfy_extras.")
 #: Notebooks ask every object they show for these.
 PROBES = ("_ipython_", "_repr_")
@@ -75,7 +77,7 @@ class Handle(Borrowed):
         if outcome == METHOD:
             methods.add(name)
             return RemoteMethod(self, name)
-        if type(value) in (dict, list) and type(self).__comfy_env_type__.startswith(COMFYUIS_CLASSES):
+        if type(value) in (dict, list) and _is_comfyuis(self):
             return follow(value, functools.partial(use, self, "edit", name))
         return value
 
@@ -113,11 +115,11 @@ class Handle(Borrowed):
             "another process, and works on tensors of its own process only"
         )
 
-    def __copy__(self) -> Handle:
-        return self
+    def __copy__(self) -> Any:
+        return use(self, "copy") if _is_comfyuis(self) else self
 
-    def __deepcopy__(self, memo: object) -> Handle:
-        return self
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return use(self, "deepcopy") if _is_comfyuis(self) else self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise NotHere(
@@ -188,6 +190,10 @@ def _ask(handle: Handle, operation: str, *arguments: Any) -> Any:
         return borrowed.use(handle, operation, *arguments)
     except PeerGone as error:
         raise _dead(handle, borrowed.end or str(error)) from error
+
+
+def _is_comfyuis(handle: Handle) -> bool:
+    return type(handle).__comfy_env_type__.startswith(COMFYUIS_CLASSES)
 
 
 def _dead(handle: Handle, reason: str) -> DeadHandle:

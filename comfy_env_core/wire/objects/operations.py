@@ -8,6 +8,7 @@ changes nothing at the owner; assign it back), any other object a handle.
 | operation | arguments | does |
 |---|---|---|
 | `get`, `set`, `delete` | name [, value] | an attribute; dunder names are Python's own and refused |
+| `copy`, `deepcopy` | | what the functions of the module `copy` give |
 | `edit` | name, path, method, [positional], {named} | changes the list or dict at `path` in an attribute |
 | `method` | name, [positional], {named} | calls the attribute of that name |
 | `method_attribute` | method name, name | an attribute of a method, such as `cache_clear` |
@@ -18,6 +19,7 @@ changes nothing at the owner; assign it back), any other object a handle.
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable, Mapping
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType
@@ -141,6 +143,8 @@ _ACTIONS: Mapping[str, Callable[..., Any]] = {
     "__len__": len,
     "__name__": lambda target: target.__name__,
     "__next__": next,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
     "delete": _delete,
     "dir": dir,
     "edit": _edit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,34 @@ def OwnSampling(model: Any, positive: Any, negative: Any, latent: Any) -> Any:
     )
     second = sampler.sample(noise, positive, negative, cfg=1.5, latent_image=samples, seed=7)
     return ({"samples": torch.cat([result, second])}, steps)
+
+
+@node(("SAMPLER",), model="MODEL")
+def OwnSampler(model: Any) -> Any:
+    """A sampler written by the pack."""
+
+    def euler(model: Any, x: Any, sigmas: Any, extra_args: Any, callback: Any, disable: Any) -> Any:
+        for step, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
+            denoised = model(x, sigma * x.new_ones([x.shape[0]]), **extra_args)
+            callback({"x": x, "i": step, "denoised": denoised})
+            x = x + (x - denoised) / sigma * (following - sigma)
+        return x
+
+    return (comfy.samplers.KSAMPLER(euler),)
+
+
+class Doubling(comfy.samplers.CFGGuider):
+    def predict_noise(self, *args: Any, **kwargs: Any) -> Any:
+        return super().predict_noise(*args, **kwargs) * 0.5
+
+
+@node(("GUIDER",), model="MODEL", positive="CONDITIONING", negative="CONDITIONING")
+def OwnGuider(model: Any, positive: Any, negative: Any) -> Any:
+    """A guider written by the pack, which changes every prediction."""
+    guider = Doubling(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(2.0)
+    return (guider,)
 
 
 @node(("MODEL",), model="MODEL")
