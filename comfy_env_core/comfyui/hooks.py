@@ -87,19 +87,21 @@ class IsolatedFinder:
                 continue
             spec = self._find_in(os.path.abspath(entry), fullname, fullname)
             if spec is not None:
-                return None if _is_found_before(fullname, index) else spec
+                # A mere folder gives way to a module anywhere, and is as good as not there.
+                others = sys.path[:index] if spec.origin is not None else sys.path
+                return None if _is_found_in(others, fullname) else spec
         return None
 
 
-def _is_found_before(fullname: str, index: int) -> bool:
-    """Whether Python would take the module from itself or from the first `index` entries of `sys.path`."""
+def _is_found_in(search_path: Sequence[str], fullname: str) -> bool:
+    """Whether Python would take the module from itself or from there."""
     if importlib.machinery.BuiltinImporter.find_spec(fullname) is not None:
         return True
     if importlib.machinery.FrozenImporter.find_spec(fullname) is not None:
         return True
-    earlier = importlib.machinery.PathFinder.find_spec(fullname, sys.path[:index])
-    # Without a loader it is a mere folder, which gives way to a module anywhere later.
-    return earlier is not None and earlier.loader is not None
+    found = importlib.machinery.PathFinder.find_spec(fullname, search_path)
+    # Without a loader it is a mere folder, too.
+    return found is not None and found.loader is not None
 
 
 def _spec_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import pkgutil
 import runpy
 import sys
 import textwrap
@@ -158,6 +159,16 @@ def test_import_module_with_a_relative_name_is_provided(pack: Path, mesh: Path, 
     assert recorder.locations[-1] == mesh / "plain" / "deep.py"
 
 
+def test_a_walk_over_the_modules_of_an_isolated_package_is_provided(
+    pack: Path, mesh: Path, recorder: Recorder
+) -> None:
+    root = load_root(pack)
+    package = importlib.import_module(f"{root.__name__}.nodes.mesh")
+    for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(found.name)
+    assert recorder.locations == [mesh / "__init__.py", mesh / "helper_of_mesh.py"]
+
+
 def test_another_packs_import_of_an_isolated_directory_is_provided(pack: Path) -> None:
     """Through the `custom_nodes` folder as a package: the host's part runs again, as it would without isolation."""
     plain = pack.rename(pack.parent / "mesh_pack")
@@ -187,6 +198,16 @@ def test_what_stands_before_on_sys_path_keeps_its_name(pack: Path, mesh: Path, r
     add(pack, {"first/mesh.py": "RAN = True\n", "nodes/mesh/helper_of_mesh.py": MUST_NOT_RUN})
     sys.path[:0] = [str(pack / "first"), str(mesh.parent)]
     assert importlib.import_module("mesh").RAN
+    assert recorder.provided == []
+
+
+def test_a_mere_folder_of_the_isolated_directory_gives_way_to_a_module_anywhere(
+    pack: Path, mesh: Path, recorder: Recorder
+) -> None:
+    add(pack, {"nodes/mesh/models_of_the_test/data.txt": "", "last/models_of_the_test.py": "RAN = True\n"})
+    sys.path.insert(0, str(mesh))
+    sys.path.append(str(pack / "last"))
+    assert importlib.import_module("models_of_the_test").RAN
     assert recorder.provided == []
 
 
