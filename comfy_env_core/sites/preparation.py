@@ -1,0 +1,242 @@
+"""A site's way from a file to nodes that can be called: assessed, built, described by a worker, remembered."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy_env_core.config import HostNeed
+from comfy_env_core.discovery import Site, source_fingerprint
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Store
+from comfy_env_core.sites.failure import SiteFailure, failure_of
+from comfy_env_core.sites.planning import Planner
+from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
+from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.sites.workers import SiteWorkers
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.jobs import Builder, Job
+
+log = logging.getLogger("comfy-env")
+
+#: Sites that are prepared at once. They mostly wait for builds, which have their own queue.
+_AT_ONCE = 8
+
+
+class Preparation:
+    """Owns its threads, and the builder, which is made for the first build.
+
+    `nested`: the other sites inside of one. `tell`: told of every site that changed, from whatever thread. `may_build`:
+    whether environments that are missing are built.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        planner: Planner,
+        workers: SiteWorkers,
+        nested: Callable[[Site], Collection[Path]],
+        make_builder: Callable[[], Builder],
+        tell: Callable[[SiteRuntime], None],
+        *,
+        may_build: bool,
+        import_timeout_s: float,
+    ) -> None:
+        self._store = store
+        self._planner = planner
+        self._workers = workers
+        self._nested = nested
+        self._make_builder = make_builder
+        self._tell = tell
+        self._may_build = may_build
+        self._import_timeout_s = import_timeout_s
+        self._lock = threading.Lock()
+        self._preparing: set[str] = set()
+        self._has_begun = False
+        self._is_closed = False
+        self._workers_allowed = threading.Event()
+        self._executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="comfy-env-site")
+        self._made_builder: Builder | None = None
+
+    def begin(self, runtimes: Iterable[SiteRuntime]) -> None:
+        """Prepares what is not ready, and from now on whatever `later` is called for."""
+        with self._lock:
+            self._has_begun = True
+        for runtime in runtimes:
+            if not runtime.is_complete():
+                self.later(runtime)
+
+    def allow_workers(self) -> None:
+        """Sites are described from now on."""
+        self._workers_allowed.set()
+
+    def jobs(self) -> Sequence[Job]:
+        """The builds so far."""
+        return self._made_builder.jobs() if self._made_builder is not None else ()
+
+    def stop_building(self) -> None:
+        """Cancels builds; nothing is begun any more."""
+        with self._lock:
+            self._is_closed = True
+            builder = self._made_builder
+        if builder is not None:
+            builder.shutdown()
+        self._workers_allowed.set()
+
+    def shutdown(self) -> None:
+        """Ends the threads, once nothing that they wait for is running."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def assess(self, runtime: SiteRuntime) -> None:
+        """Finds out without work what is known: ready from the last time, serving an older environment, or nothing."""
+        site = runtime.site
+        runtime.record = record = read_record(self._record_path(runtime))
+        if record is not None:
+            known = self._store.workspace(record.environment_id)
+            runtime.serving = known if known.is_done() else None
+            runtime.host_need = HostNeed(record.host_need)
+        if site.error is not None:
+            self._move(runtime, SiteState.FAILED, failure_of(site.error, site.config_path))
+            return
+        runtime.source = source_fingerprint(site, self._nested(site))
+        runtime.plan_key = self._planner.plan_key(site, runtime.source, runtime.host_need)
+        if record is not None and record.plan_key == runtime.plan_key:
+            runtime.workspace = self._store.workspace(record.environment_id)
+        if (
+            runtime.serving is not None
+            and runtime.serving == runtime.workspace
+            and runtime.has_described_all()
+        ):
+            self._move(runtime, SiteState.READY)
+        elif runtime.serving is not None:
+            self._move(runtime, SiteState.STALE)
+
+    def later(self, runtime: SiteRuntime) -> None:
+        """Builds and describes the site on a thread of ours, if that has begun; a failed one stays as it is."""
+        if runtime.state is SiteState.FAILED:
+            return
+        if not self._may_build and not self._is_built(runtime):
+            log.warning(
+                "%s: not built, and COMFY_ENV_BUILD=off; run install.py or choose another value.", runtime.id
+            )
+            return
+        with self._lock:
+            if not self._has_begun or runtime.id in self._preparing:
+                return
+            self._preparing.add(runtime.id)
+        self._executor.submit(self._prepare, runtime)
+
+    def remember_inputs(
+        self, runtime: SiteRuntime, inputs: Mapping[tuple[str, str], Mapping[str, Any]]
+    ) -> None:
+        """Keeps for the next start what a worker says by now of the inputs of its nodes. Returns at once."""
+        if runtime.record is not None and not self._is_closed:
+            self._executor.submit(self._keep, runtime, runtime.record.with_inputs(inputs))
+
+    def _prepare(self, runtime: SiteRuntime) -> None:
+        try:
+            self._build(runtime)
+            if runtime.record is not None and runtime.workspace is not None and runtime.has_described_all():
+                runtime.adopt(runtime.record, runtime.workspace)  # the same environment, built once more
+            while not self._is_finished(runtime):
+                self._describe(runtime)
+        except Exception as error:  # noqa: BLE001  # this thread's boundary: every failure becomes the site's state
+            self._keep_traceback(runtime, error)
+            with self._lock:
+                self._preparing.discard(runtime.id)
+            self._move(runtime, SiteState.FAILED, failure_of(error, self._workers.log_path(runtime)))
+
+    def _keep_traceback(self, runtime: SiteRuntime, error: Exception) -> None:
+        """Adds the traceback, the worker's part of it included, to the site's log: the terminal gets one line."""
+        log.debug("%s: preparing failed", runtime.id, exc_info=error)
+        path = self._workers.log_path(runtime)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.writelines(traceback.format_exception(error))
+        except OSError as problem:
+            log.warning("%s: cannot write %s (%s)", runtime.id, path, problem, exc_info=error)
+
+    def _build(self, runtime: SiteRuntime) -> None:
+        """Leaves the site describing, its environment done. Raises BuildError."""
+        site = runtime.site
+        if runtime.workspace is None or not runtime.workspace.is_done():
+            self._move(runtime, SiteState.BUILDING)
+            plan = self._planner.plan(site, self._nested(site))
+            runtime.workspace = self._store.workspace(plan.environment_id)
+            runtime.host_need = plan.host_need
+            runtime.plan_key = self._planner.plan_key(site, runtime.source, plan.host_need)
+            error = self._builder.submit(plan, [site.directory]).wait().error
+            if error is not None:
+                raise error
+        self._move(runtime, SiteState.DESCRIBING)
+
+    def _describe(self, runtime: SiteRuntime) -> None:
+        """Lets a worker of the site's own environment import what the host wants, and remembers what it says."""
+        self._workers_allowed.wait()
+        workspace = runtime.workspace
+        assert workspace is not None, "a site is planned before it is described"
+        runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
+        limit_s = self._import_timeout_s
+        descriptions = {
+            module: self._workers.call(
+                runtime, "describe", [module], workspace=workspace, timeout_s=limit_s
+            ).result()
+            for module in runtime.modules_to_describe()
+        }
+        record = SiteRecord(
+            plan_key=runtime.plan_key,
+            environment_id=workspace.id,
+            host_need=runtime.host_need.value,
+            has_torch=any(package.name == "torch" for package in workspace.read_meta().packages),
+            source=runtime.source,
+            descriptions=descriptions,
+        )
+        runtime.adopt(record, workspace)
+        self._keep(runtime, record)
+
+    def _keep(self, runtime: SiteRuntime, record: SiteRecord) -> None:
+        """For the next start; without what it lacks, that start asks again."""
+        if record.lacks_inputs():
+            return
+        try:
+            write_record(self._record_path(runtime), record)
+        except OSError as error:
+            log.warning(
+                "%s: its description cannot be kept (%s); the next start makes it anew.", runtime.id, error
+            )
+
+    def _is_finished(self, runtime: SiteRuntime) -> bool:
+        """Ends the preparing in one step with the check: a module that is wanted a moment later starts it again."""
+        with self._lock:
+            if not runtime.has_described_all():
+                return False
+            self._preparing.discard(runtime.id)
+            runtime.move(SiteState.READY)
+        self._tell(runtime)
+        return True
+
+    @property
+    def _builder(self) -> Builder:
+        with self._lock:
+            if self._made_builder is None:
+                if self._is_closed:
+                    raise RuntimeError("comfy-env manager is shutting down; nothing is built any more.")
+                self._made_builder = self._make_builder()
+            return self._made_builder
+
+    def _is_built(self, runtime: SiteRuntime) -> bool:
+        return runtime.workspace is not None and runtime.workspace.is_done()
+
+    def _record_path(self, runtime: SiteRuntime) -> Path:
+        return record_path(self._store.descriptions_dir, runtime.site.directory)
+
+    def _move(self, runtime: SiteRuntime, state: SiteState, failure: SiteFailure | None = None) -> None:
+        runtime.move(state, failure)
+        self._tell(runtime)
