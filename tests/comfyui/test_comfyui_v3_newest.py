@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from fakepack import spec_for, write_pack
 from newest_v3 import write_newest_v3
 from workers import StartWorker
 
+from comfy_env_core.comfyui import modules
 from comfy_env_core.comfyui.node_calls import NodeCall
 from comfy_env_core.comfyui.proxies import ProxyFactory
 
@@ -112,14 +114,28 @@ class WorkerCaller:
 @pytest.fixture
 def proxies(comfyui: Path, tmp_path: Path, start_worker: StartWorker) -> dict[str, Any]:
     """The proxies that a host which knows the description makes for a worker that has described nothing."""
-    pack = write_pack(tmp_path, {"__init__.py": PACK})
-    spec = spec_for(pack, comfyui=comfyui)
+    module = host_module(tmp_path, comfyui, start_worker, PACK)
+    nodes = asyncio.run(nodes_of(module))
+    return {node.GET_SCHEMA().node_id: node for node in nodes}
+
+
+def host_module(tmp_path: Path, comfyui: Path, start_worker: StartWorker, source: str) -> ModuleType:
+    """What stands in the host for a pack of that source."""
+    spec = spec_for(write_pack(tmp_path, {"__init__.py": source}), comfyui=comfyui)
     described = start_worker(spec).call("describe", [spec.module_name]).result(30)
-    fresh = start_worker(spec_for(pack, comfyui=comfyui))
-    made = ProxyFactory(WorkerCaller(fresh)).proxies(described)  # type: ignore[arg-type]  # no files are asked for
-    return {
-        name: made[index] for name, index in described["exports"]["comfy_entrypoint"]["entrypoint"].items()
-    }
+    module = ModuleType("pack")
+    factory = ProxyFactory(WorkerCaller(start_worker(spec)))  # type: ignore[arg-type]  # no files are asked for
+    modules.fill(module, described, factory)
+    return module
+
+
+async def nodes_of(module: ModuleType) -> list[Any]:
+    """As ComfyUI's loader gets them."""
+    extension = await module.comfy_entrypoint()
+    assert isinstance(extension, importlib.import_module("comfy_api.latest").ComfyExtension)
+    await extension.on_load()
+    found: list[Any] = await extension.get_node_list()
+    return found
 
 
 def run(proxy: Any, inputs: dict[str, Any], function: str, **hidden: Any) -> Any:
@@ -165,3 +181,65 @@ def test_async_nodes_stay_async_and_their_class_stays_locked(proxies: dict[str, 
     assert proxies["Waits"].FUNCTION == "EXECUTE_NORMALIZED_ASYNC"
     with pytest.raises(AttributeError, match="count of a locked class"):
         asyncio.run(run(proxies["Waits"], {}, "EXECUTE_NORMALIZED_ASYNC"))
+
+
+def test_entry_point_that_fails_says_to_comfyui_why(
+    comfyui: Path, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    module = host_module(
+        tmp_path, comfyui, start_worker, "async def comfy_entrypoint():\n    raise ValueError('no licence')\n"
+    )
+    with pytest.raises(RuntimeError, match="ValueError: no licence"):
+        asyncio.run(nodes_of(module))
+    assert not hasattr(module, "NODE_CLASS_MAPPINGS"), "or ComfyUI would not look for an entry point"
+
+
+def test_schema_that_fails_leaves_its_node_out_and_the_others_in(
+    comfyui: Path, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    source = """
+        from comfy_api.latest import io
+
+        class Broken(io.ComfyNode):
+            @classmethod
+            def define_schema(cls):
+                raise OSError("no such device")
+
+            @classmethod
+            def execute(cls):
+                return ()
+
+        class Sound(Broken):
+            @classmethod
+            def define_schema(cls):
+                return io.Schema(node_id="Sound")
+
+        NODE_CLASS_MAPPINGS = {"Broken": Broken, "Sound": Sound}
+    """
+    mapping = host_module(tmp_path, comfyui, start_worker, source).NODE_CLASS_MAPPINGS
+    with pytest.raises(RuntimeError, match="no such device"):
+        mapping["Broken"].GET_NODE_INFO_V1()
+    assert mapping["Sound"].GET_NODE_INFO_V1()["name"] == "Sound"
+
+
+def test_form_that_works_out_dynamic_inputs_itself_is_told_what_is_missing(proxies: dict[str, Any]) -> None:
+    families = importlib.import_module("comfy_env_core.comfyui.v3.families")
+
+    class Base:
+        @classmethod
+        def INPUT_TYPES(
+            cls, include_hidden: bool = True, return_schema: bool = False, live_inputs: Any = None
+        ) -> None: ...
+
+    declared = {"required": {"n": ("INT", {})}, "hidden": {"unique_id": ("UNIQUE_ID",)}}
+    inputs = SimpleNamespace(get=lambda: {category: dict(names) for category, names in declared.items()})
+    schema = SimpleNamespace(node_id="Node")
+    ask = families.input_types_method(Base, inputs, schema)
+    assert ask(Base) == declared
+    assert ask(Base, include_hidden=False, return_schema=True, live_inputs={}) == (
+        {"required": {"n": ("INT", {})}}, schema, {},
+    )  # fmt: skip
+    declared["required"]["many"] = ("COMFY_AUTOGROW_V3", {})
+    assert "many" in ask(Base)["required"], "the page may show it"
+    with pytest.raises(NotImplementedError, match=r"'Node' has dynamic inputs \(many\)"):
+        ask(Base, return_schema=True, live_inputs={})
