@@ -39,6 +39,6 @@ def _refuse_dynamic(node_id: str, found: Mapping[str, Mapping[str, Any]]) -> Non
     ]
     if dynamic:
         raise NotImplementedError(
-            f"{node_id!r} has dynamic inputs ({', '.join(dynamic)}), which isolated nodes cannot have in this version of "
-            "ComfyUI. Update ComfyUI, or name the node in in_host under [options] of the pack's comfy-env.toml."
+            f"{node_id!r} has dynamic inputs ({', '.join(dynamic)}), which isolated nodes cannot have in this version "
+            "of ComfyUI. Update it, or name the node in in_host under [options] of the pack's comfy-env.toml."
         )
