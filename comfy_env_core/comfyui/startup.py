@@ -68,6 +68,7 @@ def prestartup() -> None:
     manager.add_listener(Narrator(log, manager.names_of))
     manager.add_listener(session)
     hooks.install(paths)
+    session.strays.drop_earlier_modules()
     atexit.register(manager.shutdown)
     holder.session = session
     manager.start()

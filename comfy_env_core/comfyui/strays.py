@@ -36,6 +36,19 @@ class Strays:
         self._sites = sites
         self._told: set[str] = set()
 
+    def drop_earlier_modules(self) -> None:
+        """Forgets those that prestartup scripts imported before the hooks were there: the next import is turned."""
+        for name, module in list(sys.modules.items()):
+            file = self._isolated_file(name, module)
+            if file is not None:
+                del sys.modules[name]
+                log.error(
+                    "The prestartup script of a pack that ComfyUI came to before us imported %r from %r, which belongs "
+                    "to an isolated directory. It ran in ComfyUI's own Python; further imports will not.",
+                    name,
+                    str(file),
+                )
+
     def take_out(self, node_classes: MutableMapping[str, Any]) -> None:
         """Removes them from ComfyUI's mapping of nodes. Modules stay: who holds them cannot be known."""
         for name, module in list(sys.modules.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import importlib.util
 import runpy
@@ -125,6 +126,23 @@ def test_module_run_by_a_loader_of_the_packs_own_making_is_told_once(
     for _ in range(2):
         strays.take_out({})
     assert caplog.text.count("The module 'own_way' in ComfyUI's process was made from") == 1
+
+
+def test_module_that_was_imported_before_the_hooks_is_forgotten_and_told(
+    pack: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths, before = IsolatedPaths([(pack / "mesh", Recorder())]), list(sys.path)
+    sys.path.insert(0, str(pack))
+    try:
+        assert importlib.import_module("mesh").Node
+        uninstall = hooks.install(paths)
+        Strays(paths, [site(pack)]).drop_earlier_modules()
+        assert importlib.import_module("mesh").FILLED
+        uninstall()
+    finally:
+        sys.path[:] = before
+        del sys.modules["mesh"]
+    assert "imported 'mesh' from" in caplog.text and "further imports will not" in caplog.text
 
 
 def test_modules_that_were_turned_away_and_nodes_kept_in_the_host_are_no_strays(
