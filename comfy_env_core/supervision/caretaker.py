@@ -102,6 +102,11 @@ def idle_worker(worker: Worker) -> list[IdleWorker]:
         return []  # it has begun to work, or is gone
     return [
         IdleWorker(
-            worker.spec.site_id, statistics.idle_s, memory.private_bytes, statistics.objects, has_state
+            site_id=worker.spec.site_id,
+            idle_s=statistics.idle_s,
+            private_bytes=memory.private_bytes,
+            objects=statistics.objects,
+            has_state=has_state,
+            was_used=statistics.was_used,
         )
     ]

@@ -17,6 +17,9 @@ log = logging.getLogger("comfy-env.supervision")
 GIB = 1024**3
 #: Nobody comes back to a workflow after so long without noticing a second more.
 IDLE_TIMEOUT_S = 4 * 3600.0
+#: A worker that has described its nodes waits a while for the first of them: a first start with a hundred packs leaves
+#: a hundred of these.
+UNUSED_TIMEOUT_S = 300.0
 #: Memory runs short when less is available than this share of the machine's, and less than `LOW_BYTES`.
 LOW_SHARE = 0.1
 LOW_BYTES = 4 * GIB
@@ -54,7 +57,8 @@ class SystemMemory(NamedTuple):
 
 
 class IdleWorker(NamedTuple):
-    """- `objects`: how many of its objects ComfyUI holds.
+    """- `was_used`: whether it did anything but describe its nodes.
+    - `objects`: how many of its objects ComfyUI holds.
     - `has_state`: whether its node instances remember something that a new worker would not know.
     - `private_bytes`: what its end gives back.
     """
@@ -64,6 +68,7 @@ class IdleWorker(NamedTuple):
     private_bytes: int
     objects: int
     has_state: bool
+    was_used: bool = True
 
 
 class Ending(NamedTuple):
@@ -81,10 +86,10 @@ def leaving_order(idle: Sequence[IdleWorker]) -> list[IdleWorker]:
 
 def endings(idle: Sequence[IdleWorker], memory: SystemMemory, policy: IdlePolicy) -> tuple[Ending, ...]:
     """Who goes now. `idle`: the workers that have nothing to do."""
-    timeout_s = policy.idle_timeout_s
     available_bytes = memory.available_bytes
     leaving: list[Ending] = []
     for worker in leaving_order(idle):
+        timeout_s = _timeout_s(worker, policy)
         if timeout_s is not None and worker.idle_s >= timeout_s:
             reason = f"it had nothing to do for {timeout_s:g} s"
         elif available_bytes < memory.low_bytes and worker.idle_s >= LEAST_IDLE_S:
@@ -97,6 +102,12 @@ def endings(idle: Sequence[IdleWorker], memory: SystemMemory, policy: IdlePolicy
         leaving.append(Ending(worker.site_id, reason))
         available_bytes += worker.private_bytes
     return tuple(leaving)
+
+
+def _timeout_s(worker: IdleWorker, policy: IdlePolicy) -> float | None:
+    if policy.idle_timeout_s is None or worker.was_used:
+        return policy.idle_timeout_s
+    return min(policy.idle_timeout_s, UNUSED_TIMEOUT_S)
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

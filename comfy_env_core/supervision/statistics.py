@@ -15,7 +15,8 @@ from comfy_env_core.environments.states import WorkerState
 class WorkerStatistics:
     """A worker at one moment. Times are seconds of `time.monotonic`.
 
-    `objects`: of its own, how many ComfyUI's process holds by handles. `last_end`: why its process ended the last time.
+    `was_used`: whether its process did anything but describe nodes. `objects`: of its own, how many ComfyUI's process
+    holds by handles. `last_end`: why its process ended the last time.
     """
 
     pid: int | None
@@ -26,6 +27,7 @@ class WorkerStatistics:
     open_calls: int
     last_used_at: float | None
     python_version: str | None
+    was_used: bool
     objects: int
     last_end: str | None
 
@@ -67,9 +69,14 @@ class ProcessMemory:
 
 
 def process_memory(pid: int) -> ProcessMemory | None:
-    """None when the process is gone or may not be looked at."""
+    """None when the process is gone. Where no more may be known (macOS), all that it has counts as private."""
     try:
-        full = psutil.Process(pid).memory_full_info()
+        process = psutil.Process(pid)
+        try:
+            full = process.memory_full_info()
+        except psutil.AccessDenied:
+            rss_bytes = process.memory_info().rss
+            return ProcessMemory(rss_bytes, None, rss_bytes)
     except psutil.Error:
         return None
     return ProcessMemory(full.rss, getattr(full, "pss", None), full.uss)

@@ -64,6 +64,7 @@ class Worker:
         self._last_end: str | None = None
         self._calls = 0
         self._open_calls = 0
+        self._was_used = False
         self._started_at: float | None = None
         self._start_duration_s: float | None = None
         self._last_used_at: float | None = None
@@ -99,6 +100,7 @@ class Worker:
                 open_calls=self._open_calls,
                 last_used_at=self._last_used_at,
                 python_version=self._launched.facts.get("python") if self._launched is not None else None,
+                was_used=self._was_used,
                 objects=objects,
                 last_end=self._last_end,
             )
@@ -121,6 +123,7 @@ class Worker:
             began = time.monotonic()
             self._move(WorkerState.STARTING)
             self._end_reason = None
+            self._was_used = False
             try:
                 self._connect(launch(self.spec, self._open_transport, self._pass_on, timeout_s))
             except BaseException:
@@ -141,6 +144,7 @@ class Worker:
                 raise self._not_running()
             self._open_calls += 1
             self._calls += 1
+            self._was_used = self._was_used or method != "describe"
             if self._state is WorkerState.IDLE:
                 self._state = WORKER_MOVES.move(self._state, WorkerState.BUSY)
         try:

@@ -18,9 +18,15 @@ SHORT = SystemMemory(2 * GIB, 32 * GIB)
 
 
 def worker(
-    name: str, idle_s: float, *, gib: float = 1.0, objects: int = 0, has_state: bool = False
+    name: str,
+    idle_s: float,
+    *,
+    gib: float = 1.0,
+    objects: int = 0,
+    has_state: bool = False,
+    was_used: bool = True,
 ) -> IdleWorker:
-    return IdleWorker(name, idle_s, int(gib * GIB), objects, has_state)
+    return IdleWorker(name, idle_s, int(gib * GIB), objects, has_state, was_used)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +68,20 @@ def worker(
             [worker("a", 600, gib=8, objects=3)], SHORT, IdlePolicy(), [], id="held objects are never killed"
         ),
         pytest.param([worker("a", 5, gib=8)], SHORT, IdlePolicy(), [], id="used just now"),
+        pytest.param(
+            [worker("described", 310, was_used=False), worker("used", 310)],
+            PLENTY,
+            IdlePolicy(),
+            ["described"],
+            id="nobody wanted its nodes",
+        ),
+        pytest.param(
+            [worker("described", 310, was_used=False)],
+            PLENTY,
+            IdlePolicy(idle_timeout_s=None),
+            [],
+            id="never, also for unused ones",
+        ),
         pytest.param([], SHORT, IdlePolicy(), [], id="nobody there"),
     ],
 )

@@ -248,3 +248,14 @@ def test_a_node_that_leaks_until_there_is_no_more_fails_and_the_worker_serves_on
     assert first is not None
     run(pool, spec, "drop")
     assert pool.running(spec.site_id) is first
+
+
+def test_a_worker_that_only_described_its_nodes_counts_as_unused_until_one_runs(
+    make_pool: MakePool, specs: dict[str, WorkerSpec]
+) -> None:
+    pool = make_pool()
+    pool.call(specs["a"], "describe", [specs["a"].module_name]).result(30)
+    worker = pool.running("a")
+    assert worker is not None and not worker.statistics.was_used
+    run(pool, specs["a"])
+    assert worker.statistics.was_used
