@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakepack import NODE, request, spec_for, write_pack
+from nodecalls import start_nodes
 from workers import StartWorker
 
 THREE_CALLS = """
@@ -53,26 +54,33 @@ def test_ours_is_served_where_the_environment_holds_another(
     assert describe(start_worker(spec))["exports"]["INSTALLED"] == {"value": True}
 
 
-@pytest.mark.usefixtures("services")
-def test_serializer_registered_by_a_module_of_the_pack_is_used(
+SERIALIZER = """
+try:
+    from comfy_env.isolation.workers._ipc_shared import register_serializer
+except ImportError:
+    from _ipc_shared import register_serializer
+
+class Mesh:
+    def __init__(self, points):
+        self.points = points
+
+register_serializer(
+    "Mesh", lambda mesh, recurse: {"p": recurse(mesh.points)}, lambda content, recurse: Mesh(recurse(content["p"])),
+    tag="my.Mesh",
+)
+"""
+
+
+def test_serializers_registered_by_modules_carry_objects_to_another_environment(
     tmp_path: Path, start_worker: StartWorker
 ) -> None:
-    """Without a [types] table: the object's own process packs it so, when another process needs it."""
-    pack = write_pack(
-        tmp_path,
-        {
-            "__init__.py": """
-            try:
-                from comfy_env.isolation.workers._ipc_shared import register_serializer
-            except ImportError:
-                from _ipc_shared import register_serializer
-            class Mesh: ...
-            register_serializer("Mesh", lambda mesh, recurse: {"v": 1}, tag="my.Mesh")
-            REGISTERED = True
-            """
-        },
-    )
-    assert describe(start_worker(spec_for(pack)))["exports"]["REGISTERED"] == {"value": True}
+    """Each pack's own class of that name, as it registered it; there is no serialization.py."""
+    make = "def make(self):\n    return Mesh([1, 2])\n"
+    use = "def use(self, mesh):\n    return isinstance(mesh, Mesh), mesh.points\n"
+    maker = start_nodes(tmp_path / "make", start_worker, make, SERIALIZER, pack_name="maker")
+    user = start_nodes(tmp_path / "use", start_worker, use, SERIALIZER, pack_name="user")
+    user.get("lent")  # The module is imported: what it registers is not known before.
+    assert tuple(user.get("use", maker.get("make"))) == (True, [1, 2])
 
 
 def test_routes_declared_in_a_list_are_told_to_the_host(tmp_path: Path, start_worker: StartWorker) -> None:
