@@ -29,6 +29,15 @@ class Forwarder:
 
     async def answer(self, site: WebSite, request: web.Request) -> web.StreamResponse:
         """The worker's answer; 502 or 503 with a JSON text if there is none, and the reason in the log."""
+        try:
+            return await self._answer(site, request)
+        except aiohttp.ClientConnectorError:
+            # The line's worker ended, and others still use the line. Nothing was sent, so any request may be sent anew.
+            return await self._answer(site, request, is_last_try=True)
+
+    async def _answer(
+        self, site: WebSite, request: web.Request, *, is_last_try: bool = False
+    ) -> web.StreamResponse:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 line = await stack.enter_async_context(self._lines.use(site))
@@ -43,6 +52,8 @@ class Forwarder:
                     return await _whole(upstream)
             except aiohttp.ClientError as error:
                 self._lines.forget(site, line)
+                if isinstance(error, aiohttp.ClientConnectorError) and not is_last_try:
+                    raise
                 return _broken_off(site, request, error)
             return ForwardedResponse(site, upstream, stack.pop_all())
 

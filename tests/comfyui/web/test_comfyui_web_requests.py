@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,6 +146,34 @@ def test_a_worker_that_is_another_one_after_the_import_is_a_502_and_no_endless_l
 
     play(scenario())
     assert "its worker was another one" in caplog.text
+
+
+@pytest.mark.parametrize(("wrong_addresses", "status"), [(1, 200), (2, 502)])
+def test_a_line_that_leads_nowhere_any_more_is_opened_anew_once(
+    web_pack: WebPack, wrong_addresses: int, status: int
+) -> None:
+    site = web_pack(
+        """
+@routes.post("/x")
+async def x(request):
+    return web.Response(text=await request.text())
+"""
+    )
+    left = [{"address": ["/nowhere.sock", None, "token"], "lease": None}] * wrong_addresses
+
+    def call(method: str, args: Any) -> Any:
+        if method == "open_web" and left:
+            answer = left.pop()
+            return SimpleNamespace(result=lambda: answer)
+        return site.call(method, args)
+
+    async def scenario() -> None:
+        async with browser(dataclasses.replace(site, call=call)) as client:
+            answer = await client.post("/x", data="body")
+            assert answer.status == status
+            assert status != 200 or await answer.text() == "body"
+
+    play(scenario())
 
 
 def test_strangers_without_the_secret_are_turned_away(web_pack: WebPack) -> None:
