@@ -70,7 +70,11 @@ class HostMemory:
         if self._devices.driver_free_bytes(device) >= needed_bytes:
             return
         if not self._loop.run(lambda: self._give_back(needed_bytes, device), RELEASE_TIMEOUT_S):
-            log.info("%s needs room on %s while ComfyUI works there itself; it frees nothing.", asker, device)
+            log.info(
+                "%s needs room on %s. ComfyUI frees nothing: its own thread is busy, or runs no prompt.",
+                asker,
+                device,
+            )
         self._quietly(self._ask_workers, needed_bytes, device, asker)
 
     # -- the wrappers --------------------------------------------------------------------------------------
@@ -121,12 +125,14 @@ class HostMemory:
     def _ask_workers(self, needed_bytes: int, device: Any, asker: str | None) -> None:
         """Has idle workers move their models, the one that was used longest ago first, until there is room.
 
-        Busy ones are left alone: their main thread is taken, and it may itself be waiting for us.
+        Busy ones are left alone: their main thread is taken, and it may itself be waiting for us. One whose node has
+        ComfyUI do something that needs the room is asked as well: in one process its models would have to go, too.
         """
         for worker in self._workers.all_running():
             if self._devices.driver_free_bytes(device) >= needed_bytes:
                 return
-            if worker.spec.site_id != asker and worker.statistics.idle_s is not None:
+            is_free = worker.statistics.idle_s is not None or worker.waits_for_this_thread()
+            if worker.spec.site_id != asker and is_free:
                 _release(worker, RELEASE_TIMEOUT_S, needed_bytes, str(device))
 
     def _release_all(self) -> None:

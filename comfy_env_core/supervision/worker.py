@@ -24,6 +24,7 @@ from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.statistics import WorkerStatistics
 from comfy_env_core.supervision.transports import Transport, open_transport
 from comfy_env_core.wire import Channel, Connection, Handle, PeerGone, SegmentMemory
+from comfy_env_core.wire.calls import answering
 from comfy_env_core.wire.log_records import LogLine
 
 if TYPE_CHECKING:
@@ -167,6 +168,14 @@ class Worker:
         if connection is None or not self.is_alive:
             raise self._not_running()
         return connection.call(method, args, timeout_s=timeout_s).result()
+
+    def waits_for_this_thread(self) -> bool:
+        """Whether the running code answers something that this worker asked: it does what we ask of it at once then,
+        though it is busy."""
+        connection, call = self._connection, answering.get()
+        while call is not None and call.connection is not connection:
+            call = call.outer
+        return call is not None
 
     def notify(self, method: str, args: Sequence[Any] = ()) -> None:
         """Tell the worker something nobody waits for (`forget`); lost if it is not running."""

@@ -47,6 +47,11 @@ BODY = """
         import asyncio
         self.load(name, size)
         await asyncio.sleep(60)
+    def sample_in_host(self, name, size):
+        import sys
+        self.load(name, size)
+        sys.modules["folder_paths"].__loader__._home.ask("sample")
+        return self.loaded()
     def litter(self, size):
         import comfy.model_management as management
         management.cached = size
@@ -73,7 +78,7 @@ class House:
         services.more["host_call"] = Service(self._host_call)
 
     def worker(self, name: str) -> Worker:
-        pack = node_pack(self._directory / name, BODY, "MODELS = []\n")
+        pack = node_pack(self._directory / name, BODY, "import folder_paths\nMODELS = []\n")
         facts = {"comfyui": self._comfyui, "env_vars": {"FAKE_GPU": str(self.ledger)}}
         worker = self._start(spec_for(pack, site_id=name, pack_name=name, **facts))
         self._workers.append(worker)
@@ -197,6 +202,16 @@ def test_a_busy_worker_is_left_alone_and_nobody_waits_for_it(house: House) -> No
     assert holding(house, busy)
 
 
+def test_a_worker_that_has_comfyui_load_a_model_gives_it_the_room(
+    house: House, services: RecordingServices
+) -> None:
+    """Busy, but waiting for just that: its model would have to go in one process, too."""
+    services.more["sample"] = Service(lambda asker: house.load_in_host("sampled", 70))
+    worker = house.worker("one")
+    assert house.run(worker, "sample_in_host", "worker's", 60) == []
+    assert house.loaded_in_host() == ["sampled"]
+
+
 def test_an_async_node_keeps_its_model_while_it_waits(house: House) -> None:
     busy = house.worker("busy")
     house.call(busy, "hold_and_await", "needed soon", 60)
@@ -290,7 +305,7 @@ def test_comfyui_that_works_on_the_gpu_itself_is_not_waited_for_longer_than_its_
 
     with caplog.at_level(logging.INFO), pytest.raises(MemoryError):
         asyncio.run(prompt()).result(LIMIT_S)
-    assert "one needs room on cuda:0 while ComfyUI works there itself" in caplog.text
+    assert "one needs room on cuda:0. ComfyUI frees nothing" in caplog.text
     assert house.loaded_in_host() == ["sampling"]
 
 
