@@ -65,26 +65,27 @@ class DeferredCaller:
         return self._files
 
     def describe_inputs(
-        self, keys: Sequence[ClassKey], done: Callable[[Sequence[Mapping[str, Any]]], None]
-    ) -> None:
+        self, keys: Sequence[ClassKey], done: Callable[[Sequence[Mapping[str, Any]] | None], None]
+    ) -> bool:
         worker = self._manager.workers.running(self._site.id)
         if worker is None:
-            return
+            return False
         from comfy_env_core.supervision import WorkerError  # there is a worker, so this is loaded
 
         def take(call: WorkerCall) -> None:
+            answers = None
             try:
                 answers = call.result()
             except Exception as error:  # noqa: BLE001  # whatever the pack's code raises: nobody waits for it
                 log.warning("%s: its nodes' inputs could not be refreshed: %s", self._site.id, error)
-            else:
-                done(answers)
+            done(answers)
 
         try:
             call = worker.call("describe_inputs", [[list(key) for key in keys]])
         except WorkerError:  # it ended a moment ago
-            return
+            return False
         call.add_done_callback(take)
+        return True
 
     def remember_inputs(self, inputs: Mapping[ClassKey, Mapping[str, Any]]) -> None:
         self._manager.remember_inputs(self._site, inputs)

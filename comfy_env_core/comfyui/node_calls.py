@@ -56,11 +56,12 @@ class NodeCaller(Protocol):
         """The same without blocking the running event loop."""
 
     def describe_inputs(
-        self, keys: Sequence[ClassKey], done: Callable[[Sequence[Mapping[str, Any]]], None]
-    ) -> None:
+        self, keys: Sequence[ClassKey], done: Callable[[Sequence[Mapping[str, Any]] | None], None]
+    ) -> bool:
         """Asks what the inputs of these classes are by now (`worker.description.describe_inputs`) and returns at once.
 
-        `done` is called with the answers on another thread, and never if no worker runs: none is started for this.
+        `done` is called with the answers on another thread, with None if there are none. False when no worker runs,
+        since none is started for this; nothing is called then.
         """
 
     def remember_inputs(self, inputs: Mapping[ClassKey, Mapping[str, Any]]) -> None:

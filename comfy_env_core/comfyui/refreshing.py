@@ -34,6 +34,7 @@ class InputRefresher:
         self._caller = caller
         self._clock = clock
         self._not_before = float("-inf")
+        self._is_waiting = False
 
     def asked(self) -> None:
         """ComfyUI asked a class for its inputs: refreshes them all in the background if it is time.
@@ -41,13 +42,20 @@ class InputRefresher:
         ComfyUI's server answers the page on the main thread; its other thread runs nodes, and asks before each of them:
         that must not keep the worker from the node.
         """
-        if self._clock() < self._not_before or threading.current_thread() is not threading.main_thread():
+        if self._is_waiting or self._clock() < self._not_before:
+            return
+        if threading.current_thread() is not threading.main_thread():
             return
         self._not_before = self._clock() + INTERVAL_S
         keys = list(self._inputs)
-        self._caller.describe_inputs(keys, lambda answers: self._take(keys, answers))
+        self._is_waiting = True  # before the call: the answer may be quicker than its return
+        if not self._caller.describe_inputs(keys, lambda answers: self._take(keys, answers)):
+            self._is_waiting = False
 
-    def _take(self, keys: Sequence[ClassKey], answers: Sequence[Mapping[str, Any]]) -> None:
+    def _take(self, keys: Sequence[ClassKey], answers: Sequence[Mapping[str, Any]] | None) -> None:
+        self._is_waiting = False
+        if answers is None:
+            return
         described = dict(zip(keys, answers, strict=True))
         changed = [
             key for key, inputs in self._inputs.items() if key in described and inputs.update(described[key])

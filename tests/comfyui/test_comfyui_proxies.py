@@ -32,8 +32,9 @@ class RecordingCaller:
         self.calls.append(call)
         return call.kwargs
 
-    def describe_inputs(self, keys: Any, done: Any) -> None:
+    def describe_inputs(self, keys: Any, done: Any) -> bool:
         self.asked.append((keys, done))
+        return True
 
     def remember_inputs(self, inputs: Any) -> None:
         pass

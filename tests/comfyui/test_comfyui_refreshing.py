@@ -17,6 +17,7 @@ class Caller:
     """A `NodeCaller` whose worker answers when the test says so."""
 
     files = None
+    is_running = True
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, Callable[[Any], None]]] = []
@@ -25,8 +26,9 @@ class Caller:
     def remember_inputs(self, described: Any) -> None:
         self.remembered.append(described)
 
-    def describe_inputs(self, keys: Any, done: Callable[[Any], None]) -> None:
+    def describe_inputs(self, keys: Any, done: Callable[[Any], None]) -> bool:
         self.asked.append((keys, done))
+        return self.is_running
 
 
 def inputs(names: list[str] | None, **by_caller: Any) -> dict[str, Any]:
@@ -84,7 +86,20 @@ def test_a_page_that_asks_for_all_nodes_is_one_refresh_and_a_run_is_none() -> No
     running = threading.Thread(target=refresher.asked)
     running.start()
     running.join()
-    assert len(caller.asked) == 1, "ComfyUI asks before each node it runs"
+    refresher.asked()
+    assert len(caller.asked) == 1, "ComfyUI asks before each node it runs, and a worker may be busy for long"
+    caller.asked[0][1](None)
+    refresher.asked()
+    assert len(caller.asked) == 2
+
+
+def test_a_worker_that_comes_later_is_asked() -> None:
+    caller, now = Caller(), [100.0]
+    refresher = InputRefresher({}, caller, clock=lambda: now[0])  # type: ignore[arg-type]  # as above
+    caller.is_running = False
+    refresher.asked()
+    now[0] += INTERVAL_S
+    caller.is_running = True
     refresher.asked()
     assert len(caller.asked) == 2
 

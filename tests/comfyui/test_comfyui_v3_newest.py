@@ -101,8 +101,8 @@ class WorkerCaller:
     async def call_async(self, call: NodeCall) -> Any:
         return self.call(call)
 
-    def describe_inputs(self, keys: Any, done: Callable[..., None]) -> None:
-        pass
+    def describe_inputs(self, keys: Any, done: Callable[..., None]) -> bool:
+        return False
 
     def remember_inputs(self, inputs: Any) -> None:
         pass
