@@ -75,10 +75,7 @@ class SiteCaller:
         request = _request(call)
         loop = asyncio.get_running_loop()
         if not self._worker.is_running():
-            started = asyncio.wrap_future(self._start_beside())
-            while not (await asyncio.wait([started], timeout=INTERRUPT_POLL_S))[0]:
-                _raise_if_interrupted(call)
-            started.result()
+            await self._wait_for_start(call)
         with self._watched(request):
             # Sending may take a while: not on the event loop.
             sending = loop.run_in_executor(None, self._worker.run, request)
@@ -90,11 +87,21 @@ class SiteCaller:
             await self._wait(call, pending, loop)
             return self._answer(call, pending)
 
+    async def _wait_for_start(self, call: NodeCall) -> None:
+        started = asyncio.wrap_future(self._start_beside())
+        try:
+            while not (await asyncio.wait([started], timeout=INTERRUPT_POLL_S))[0]:
+                _raise_if_interrupted(call)
+            started.result()
+        finally:
+            started.cancel()  # the loop may be gone when the worker is up
+
     async def _wait(self, call: NodeCall, pending: WorkerCall, loop: asyncio.AbstractEventLoop) -> None:
         finished = asyncio.Event()
 
         def wake(_: WorkerCall) -> None:
-            loop.call_soon_threadsafe(finished.set)
+            with contextlib.suppress(RuntimeError):  # the run is over, and its loop with it
+                loop.call_soon_threadsafe(finished.set)
 
         pending.add_done_callback(wake)
         is_cancelled = False
@@ -110,6 +117,7 @@ class SiteCaller:
     def _start_beside(self) -> Future[None]:
         """Starts the worker on a thread of its own, which goes on if the user presses stop: the next run wants it."""
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # who waits may give up, the start does not
 
         def start() -> None:
             try:

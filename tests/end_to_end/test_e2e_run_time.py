@@ -18,6 +18,8 @@ from host.server import ComfyUI
 KILL_AFTER_S = 1.0
 #: The stop button takes effect within this, where the node's code looks.
 PROMPTLY_S = 0.2
+#: How long the pack takes to import when it is told to be slow.
+IMPORT_S = 8.0
 #: What the page, its connection and a busy machine add to it.
 TOLERANCE_S = 0.6
 
@@ -140,6 +142,7 @@ def test_two_async_nodes_tell_their_own_progress(comfyui: ComfyUI, events: Event
         for node, count in steps.items()
     }
     comfyui.queue(prompt, client_id=events.client_id)
+    events.wait_for(lambda event: event.type == "execution_success", timeout_s=10)
     told = {
         (node, state["max"])
         for event in events.received("progress_state")
@@ -316,8 +319,22 @@ def test_stop_while_the_pack_is_still_imported_is_prompt(
         comfyui.post("/interrupt", {})
         begin = time.monotonic()
         entry = comfyui.wait_for_prompt(prompt_id, timeout_s=20)
-        assert time.monotonic() - begin < PROMPTLY_S + TOLERANCE_S
+        # Loading torch's libraries keeps everything else in that process waiting.
+        assert time.monotonic() - begin < IMPORT_S / 2
         assert message(entry, "execution_interrupted")["node_id"] == "7"
     finally:
         flag.unlink()
     assert run(comfyui, "RunTime", "Ask")["status"]["status_str"] == "success"
+
+
+# -- the last test: it ends the server ---------------------------------------------------------------------------------
+
+
+def test_a_warm_start_knows_the_folders_of_the_pack_and_starts_no_process(
+    comfyui: ComfyUI, place: Place, start_comfyui: StartComfyUI
+) -> None:
+    comfyui.stop()
+    again = start_comfyui(comfyui.base_directory, environment=place.environment)
+    again.wait_for_nodes("RunTimeAsk")
+    assert again.get("/models/RunTime_meshes") == ["cube.obj"]
+    assert again.get("/comfy-env/status")["workers"] == []

@@ -14,7 +14,7 @@ from . import failures, services, stopping, writing
 PREFIX = "Plain" if Path(__file__).parent.name.endswith("-plain") else "RunTime"
 
 if (Path(folder_paths.get_input_directory()) / "import-slowly").exists():
-    time.sleep(3)
+    time.sleep(8)
 
 folder_paths.add_model_folder_path(f"{PREFIX}_meshes", os.path.join(folder_paths.models_dir, "meshes"))
 folder_paths.folder_names_and_paths[f"{PREFIX}_meshes"][1].add(".obj")

@@ -126,8 +126,9 @@ class TellProgressAsync:
         return {"required": {"steps": ("INT", {"default": 3})}}
 
     async def run(self, steps):
-        from comfy_api.latest import ComfyAPI
+        from comfy_api.latest import ComfyAPI, ComfyAPISync
 
+        ComfyAPISync()  # up to 0.3.75 it gives the other its parts
         for step in range(steps):
             await ComfyAPI().execution.set_progress(step + 1, steps)
             await asyncio.sleep(0.02)
