@@ -52,7 +52,9 @@ class Service:
         )
         self._crew = Crew("comfy-env objects")
         self._home: Home | None = None
-        self._registrations = Registrations(configuration.pack_name, configuration.max_upload_bytes)
+        self._registrations = Registrations(
+            configuration.pack_name, configuration.max_upload_bytes, configuration.host_facts.get("source")
+        )
         site_web = SiteWeb(self._registrations, self._loader)
         self._memory = WorkerMemory()
         self._methods = {

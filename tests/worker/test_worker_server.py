@@ -214,3 +214,22 @@ def test_stand_ins_lie_where_comfyuis_modules_do(tmp_path: Path, start_worker: S
     worker = start_worker(spec_for(node_pack(tmp_path, body), host_facts={"source": "/comfyui"}))
     names = ["folder_paths.py", "server.py", "comfy/__init__.py", "comfy/utils.py"]
     assert run(worker) == [f"/comfyui/{name}" for name in names]
+
+
+def test_scripts_that_a_pack_copies_into_comfyuis_folder_are_named_in_the_log(
+    tmp_path: Path, start_worker: StartWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "comfyui" / "web" / "extensions" / "theirs").mkdir(parents=True)
+    source = """
+import os, folder_paths
+target = os.path.join(os.path.dirname(folder_paths.__file__), "web", "extensions", "mine")
+os.makedirs(target)
+NODE_CLASS_MAPPINGS = {}
+"""
+    pack = write_pack(tmp_path, {"__init__.py": source})
+    worker = start_worker(spec_for(pack, host_facts={"source": str(tmp_path / "comfyui")}))
+
+    worker.call("describe", [worker.spec.module_name]).result(20)
+
+    assert eventually(lambda: "'fake-pack' put 'mine' into" in caplog.text)

@@ -18,8 +18,6 @@ def host_services(inputs: OpenInputs, folders: Folders) -> dict[str, Service]:
         "progress_finished": Service(progress.finished, at_once=True),
         "prompt_server": Service(web.prompt_server),
         "server_module": Service(web.server_module),
-        "prompt_server": Service(web.prompt_server),
-        "server_module": Service(web.server_module),
         "send_sync": Service(messages.send_sync, at_once=True),
         "folder_paths": Service(folders.answer),
         "folder_paths_change": Service(folders.change),

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from comfy_env_core.worker.web.old_folder import OldFolder
 from comfy_env_core.worker.web.unserved import Unserved
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ API_PREFIX = "/api"
 class Registrations:
     """All of one worker. `routes` and `app` are aiohttp's own classes, or an `Unserved` where aiohttp is not there.
 
-    `max_upload_bytes`: the largest body that `request.read()` and the like accept, as in ComfyUI.
+    `max_upload_bytes`: the largest body that `request.read()` and the like accept, as in ComfyUI. `source`: ComfyUI's
+    source folder, if known.
     """
 
-    def __init__(self, pack_name: str, max_upload_bytes: int) -> None:
+    def __init__(self, pack_name: str, max_upload_bytes: int, source: str | None = None) -> None:
         self._pack_name = pack_name
         self._max_upload_bytes = max_upload_bytes
+        self._old_folder = OldFolder(source, pack_name)
         self._loop: ServerLoop | None = None
         self._routes: Any = None
         self._app: Any = None
@@ -72,6 +75,7 @@ class Registrations:
 
     def describe(self) -> dict[str, Any]:
         """See the module. Imports nothing."""
+        self._old_folder.tell()
         routes: list[list[str]] = []
         statics: list[list[Any]] = []
         for resource in self._resources():
