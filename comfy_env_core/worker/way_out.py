@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 from comfy_env_core.wire.errors import NotHere
@@ -14,9 +14,22 @@ def call_node(function: Any, request: Mapping[str, Any], site_module: str) -> An
     """The node's function with the arguments of the request (see `execution`). Raises what it raises; NotHere says in
     addition which node it was, what it was given, and the way out."""
     try:
-        return function(*request["args"], **request["kwargs"])
+        value = function(*request["args"], **request["kwargs"])
     except NotHere as error:
-        raise NotHere(f"{error}. {_way_out(request, site_module)}") from error
+        raise _explained(error, request, site_module) from error
+    return _awaited(value, request, site_module) if isinstance(value, Coroutine) else value
+
+
+async def _awaited(coroutine: Coroutine[Any, Any, Any], request: Mapping[str, Any], site_module: str) -> Any:
+    """The same for an async function."""
+    try:
+        return await coroutine
+    except NotHere as error:
+        raise _explained(error, request, site_module) from error
+
+
+def _explained(error: NotHere, request: Mapping[str, Any], site_module: str) -> NotHere:
+    return NotHere(f"{error}. {_way_out(request, site_module)}")
 
 
 def _way_out(request: Mapping[str, Any], site_module: str) -> str:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hostimports import hooked
+from hostimports import hooked, load_root
 
 from comfy_env_core.assembly import root_module_name
 from comfy_env_core.comfyui import modules
@@ -158,3 +158,33 @@ def test_a_pack_that_is_loaded_again_is_imported_again(pack: Path) -> None:
         assert factory.proxies(description(runtime.own_module_name))[0]().run() == ({"kept": True}, 44)
         factory.forget_all()
     assert not [name for name in sys.modules if "_in_host" in name]
+
+
+def test_a_node_of_an_isolated_directory_shares_what_lies_outside_with_the_pack(tmp_path: Path) -> None:
+    pack = tmp_path / "custom_nodes" / "mixed.pack"
+    files = {
+        "__init__.py": "",
+        "shared.py": "MADE = object()\n",
+        "nodes/__init__.py": "",
+        "nodes/mesh/comfy-env.toml": '[options]\nin_host = ["*"]\n',
+        "nodes/mesh/__init__.py": "import a_library_of_the_environment\n",
+        "nodes/mesh/node.py": "from ...shared import MADE\n" + NODE.format("Mesh", "MADE"),
+    }
+    for name, text in files.items():
+        path = pack / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with hooked(pack / "nodes" / "mesh"):
+        root = load_root(pack)
+        (site,) = scan([pack.parent], lambda path: None).sites
+        runtime = SiteRuntime(site, root.__name__)
+        described = {
+            "module": runtime.own_module_name,
+            "classes": [{"module": f"{runtime.own_module_name}.node", "qualname": "Mesh"}],
+            "exports": {"NODE_CLASS_MAPPINGS": {"classes": {"Mesh": 0}}},
+        }
+        (found,) = MixedFactory(Proxies(), runtime).proxies(described)
+        assert found().run() is sys.modules[f"{root.__name__}.shared"].MADE
+        for name in [name for name in sys.modules if name.startswith(root.__name__)]:
+            del sys.modules[name]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "HostModules"]

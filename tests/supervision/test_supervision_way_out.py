@@ -14,6 +14,8 @@ from comfy_env_core.wire.errors import NotHere
 BODY = """
 def save(self, model, path):
     return pickle.dumps({"model": model, "path": path})
+async def save_later(self, model):
+    return pickle.dumps(model)
 def cat(self, mask, model):
     return torch.cat([torch.ones(2), model])
 def surgery(self, model):
@@ -45,6 +47,12 @@ def test_pickling_a_model_names_node_argument_type_and_way_out(
     assert "cannot be pickled" in text
     assert "The node 'Node' was given 'model' (comfy.model_patcher.ModelPatcher), which stay" in text
     assert 'in_host = ["Node"] under [options] in the comfy-env.toml' in text
+
+
+def test_an_async_node_is_told_as_well(tmp_path: Path, start_worker: StartWorker) -> None:
+    nodes = start_nodes(tmp_path, start_worker, BODY, "import pickle\n")
+    with pytest.raises(NotHere, match=r'in_host = \["Node"\]'):
+        nodes.get("save_later", model=ModelPatcher())
 
 
 @pytest.fixture
