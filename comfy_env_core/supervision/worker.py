@@ -190,7 +190,8 @@ class Worker:
         )
 
     def stop_if_idle(self, reason: str) -> bool:
-        """End the process if nothing is under way in it, for what `reason` says; whether it was ended."""
+        """End the process, for what `reason` says, if nothing is under way in it and none of its objects is held here;
+        whether it was ended."""
         error = WorkerStopped(f"The worker of {self.spec.pack_name!r} was stopped: {reason}")
         return self.end_for(error, grace_s=5.0, ask=True, only_if_idle=True)
 
@@ -203,7 +204,8 @@ class Worker:
             launched, connection = self._launched, self._connection
             if launched is None or connection is None or not self.is_alive:
                 return False
-            if only_if_idle and self._state is not WorkerState.IDLE:
+            is_needed = self._state is not WorkerState.IDLE or connection.borrowed.count(Handle) > 0
+            if only_if_idle and is_needed:
                 return False
             self._end_reason = error
             self._last_end = str(error)

@@ -259,3 +259,13 @@ def test_a_worker_that_only_described_its_nodes_counts_as_unused_until_one_runs(
     assert worker is not None and not worker.statistics.was_used
     run(pool, specs["a"])
     assert worker.statistics.was_used
+
+
+def test_a_worker_that_lent_an_object_in_the_last_moment_stays(
+    make_pool: MakePool, specs: dict[str, WorkerSpec]
+) -> None:
+    pool = make_pool()
+    mesh = run(pool, specs["a"], "make")
+    worker = pool.running("a")
+    assert worker is not None and not worker.stop_if_idle("somebody thought that it holds nothing")
+    assert type(mesh).__name__ == "Mesh"
