@@ -1,6 +1,7 @@
 """`web/extensions` in ComfyUI's own folder, into which packs once copied their page scripts when they were imported.
 
-ComfyUI's front end is a package of its own by now, and nothing in that folder is served any more, with or without us. Old packs still copy; the log says that it is in vain.
+ComfyUI's front end is a package of its own by now, and nothing in that folder is served any more, with or without us.
+Old packs still copy; the log says that it is in vain.
 """
 
 from __future__ import annotations
