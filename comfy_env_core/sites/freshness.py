@@ -8,7 +8,6 @@ from the old; and an environment may be deleted under a worker that runs. Neithe
 from __future__ import annotations
 
 import enum
-import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -17,8 +16,10 @@ from comfy_env_core.discovery import source_fingerprint
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.sites.runtime import SiteRuntime
 
-#: Looking costs one `stat` a file: a millisecond for a usual pack, ten for the largest.
 LOOK_EVERY_S = 10.0
+#: Looking costs one `stat` a file: a millisecond for 50 files, tens of them for thousands. Large packs are looked at
+#: less often, so that it never takes more than this share of the time.
+LARGEST_SHARE = 0.005
 
 
 class Change(enum.Enum):
@@ -36,37 +37,32 @@ class Change(enum.Enum):
 
 
 class Freshness:
-    """Looks at a site when it is used, and no more often than every `LOOK_EVERY_S`. Thread-safe."""
+    """Looks at a site when it is used, and no more often than every `LOOK_EVERY_S`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._looked_at: dict[str, float] = {}
+        self._due_at: dict[str, float] = {}
 
     def look(self, runtime: SiteRuntime, nested: Collection[Path], *, has_worker: bool) -> Change | None:
         """What changed under a site whose nodes run; None also when that was looked at a moment ago.
 
         `nested`: the other sites inside of it. `has_worker`: whether its nodes have a process already; if not, one is
-        about to be started, which needs the environment.
+        about to be started, which needs the environment. One thread at a time.
         """
         if runtime.serving is None or runtime.state not in (SiteState.READY, SiteState.STALE):
             return None
-        is_due = self._is_due(runtime.id)
+        now = self._clock()
+        is_due = now >= self._due_at.get(runtime.id, now)
         if (is_due or not has_worker) and not runtime.serving.is_done():
             return Change.ENVIRONMENT
         if not is_due or runtime.state is SiteState.STALE:
             return None
-        if source_fingerprint(runtime.site, nested) == runtime.source:
+        is_same = source_fingerprint(runtime.site, nested) == runtime.source
+        took_s = self._clock() - now
+        self._due_at[runtime.id] = now + max(LOOK_EVERY_S, took_s / LARGEST_SHARE)
+        if is_same:
             return None
         return Change.CONFIG if _config_changed(runtime) else Change.SOURCE
-
-    def _is_due(self, site_id: str) -> bool:
-        now = self._clock()
-        with self._lock:
-            is_due = now - self._looked_at.get(site_id, -LOOK_EVERY_S) >= LOOK_EVERY_S
-            if is_due:
-                self._looked_at[site_id] = now
-        return is_due
 
 
 def _config_changed(runtime: SiteRuntime) -> bool:
