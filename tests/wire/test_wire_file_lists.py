@@ -103,6 +103,10 @@ def test_what_the_page_uploads_can_be_chosen(
     assert choices(thaw(data)) == ["old.png"]
 
 
-def test_list_without_uploads_stays_as_it_is(input_directory: Path) -> None:
-    data = freeze((["old.png"], {"image_upload": False}))
-    assert thaw(data, Today(directory=["new.png"])) == (["old.png"], {"image_upload": False})
+@pytest.mark.parametrize(
+    "declared",
+    [(["old.png"], {"image_upload": False}), (["fast", "good"], {"image_upload": True})],
+    ids=["no uploads", "no files of that directory"],
+)
+def test_other_lists_stay_as_they_are(input_directory: Path, declared: Any) -> None:
+    assert thaw(freeze(declared), Today(directory=["new.png"])) == declared

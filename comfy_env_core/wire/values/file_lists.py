@@ -100,7 +100,8 @@ def thaw_files(spans: Sequence[dict[str, Any]], files: Optional[Files]) -> list[
 
 
 def freeze_uploads(items: Sequence[Any], options: Any) -> Optional[dict[str, Any]]:
-    """The frozen form of a list of choices whose input has `options`; None if the page does not upload into it."""
+    """The frozen form of a list of choices whose input has `options`; None if the page does not upload into it, or if
+    it lists something else than the directory that is uploaded into."""
     if not isinstance(options, dict) or not all(isinstance(item, str) for item in items):
         return None
     option = next((name for name in UPLOADS if options.get(name) is True), None)
@@ -108,8 +109,15 @@ def freeze_uploads(items: Sequence[Any], options: Any) -> Optional[dict[str, Any
         return None
     directory = str(getattr(options.get("image_folder"), "value", options.get("image_folder") or "input"))
     known = [_plain(item) for item in items]
-    others = sorted(set(_files_here(directory)) - set(known))
-    return {"$uploads": option, "directory": directory, "items": known, "others": others}
+    here = _files_here(directory)
+    if here is None or (known and here and here.isdisjoint(known)):
+        return None
+    return {
+        "$uploads": option,
+        "directory": directory,
+        "items": known,
+        "others": sorted(here.difference(known)),
+    }
 
 
 def thaw_uploads(frozen: dict[str, Any], files: Optional[Files]) -> list[Any]:
@@ -161,11 +169,11 @@ def _today(span: dict[str, Any], files: Optional[Files]) -> list[Any]:
     return sorted(kept + added) if known == sorted(known) else kept + added
 
 
-def _files_here(directory: str) -> list[str]:
-    """The files right in one of ComfyUI's directories, asked of the pack's own `folder_paths` if it has imported it."""
+def _files_here(directory: str) -> Optional[set[str]]:
+    """The files right in one of ComfyUI's directories; None for a pack without `folder_paths`: it cannot know them."""
     folder_paths: Any = sys.modules.get("folder_paths")
     path = folder_paths.get_directory_by_type(directory) if folder_paths is not None else None
-    return files_in(path) if isinstance(path, str) else []
+    return set(files_in(path)) if isinstance(path, str) else None
 
 
 def files_in(path: str) -> list[str]:
