@@ -16,6 +16,7 @@ from comfy_env_core.worker.vram import DeviceMemory, device_of, is_known
 
 log = logging.getLogger("comfy-env.worker")
 
+
 class WorkerMemory:
     """`release` and `tidy` run on the main thread, between nodes: what a running node uses is never taken away."""
 
