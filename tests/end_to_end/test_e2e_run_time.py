@@ -19,7 +19,7 @@ KILL_AFTER_S = 1.0
 #: The stop button takes effect within this, where the node's code looks.
 PROMPTLY_S = 0.2
 #: How long the pack takes to import when it is told to be slow.
-IMPORT_S = 8.0
+IMPORT_S = 5.0
 #: What the page, its connection and a busy machine add to it.
 TOLERANCE_S = 0.6
 
@@ -319,7 +319,6 @@ def test_stop_while_the_pack_is_still_imported_is_prompt(
         comfyui.post("/interrupt", {})
         begin = time.monotonic()
         entry = comfyui.wait_for_prompt(prompt_id, timeout_s=20)
-        # Loading torch's libraries keeps everything else in that process waiting.
         assert time.monotonic() - begin < IMPORT_S / 2
         assert message(entry, "execution_interrupted")["node_id"] == "7"
     finally:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import folder_paths
 
+if (Path(folder_paths.get_input_directory()) / "import-slowly").exists():
+    time.sleep(5)
+
 from . import failures, services, stopping, writing
 
 #: Both copies of this pack are there at once: the one in ComfyUI's own process names its nodes otherwise.
 PREFIX = "Plain" if Path(__file__).parent.name.endswith("-plain") else "RunTime"
-
-if (Path(folder_paths.get_input_directory()) / "import-slowly").exists():
-    time.sleep(8)
 
 folder_paths.add_model_folder_path(f"{PREFIX}_meshes", os.path.join(folder_paths.models_dir, "meshes"))
 folder_paths.folder_names_and_paths[f"{PREFIX}_meshes"][1].add(".obj")
