@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from comfy_env_core.comfyui import hooks
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths, ModuleProvider
+from comfy_env_core.comfyui.imports import hooks
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths, ModuleProvider
 
 
 class Recorder:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.comfyui.joint_memory import JointMemory
-from comfy_env_core.comfyui.node_calls import ClassKey, NodeCall
+from comfy_env_core.comfyui.nodes.node_calls import ClassKey, NodeCall
 from comfy_env_core.comfyui.services import folders
 from comfy_env_core.comfyui.services.inputs import OpenInputs
 from comfy_env_core.sites.runtime import SiteRuntime
 from comfy_env_core.wire.values.file_lists import Files
 
 if TYPE_CHECKING:
-    from comfy_env_core.comfyui.calls import SiteCaller
+    from comfy_env_core.comfyui.nodes.calls import SiteCaller
     from comfy_env_core.manager import Manager
     from comfy_env_core.supervision import Service, WorkerCall
 
@@ -43,7 +43,7 @@ class DeferredCaller:
 
     @functools.cached_property
     def _caller(self) -> SiteCaller:
-        from comfy_env_core.comfyui.calls import SiteCaller  # imports torch, see above
+        from comfy_env_core.comfyui.nodes.calls import SiteCaller  # imports torch, see above
 
         self._memory.host()
         return SiteCaller(

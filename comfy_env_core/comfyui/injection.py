@@ -16,8 +16,8 @@ from pathlib import Path
 import nodes
 from comfy_execution import caching
 
-from comfy_env_core.comfyui.modules import NotReady
-from comfy_env_core.comfyui.presence import Presence
+from comfy_env_core.comfyui.imports.modules import NotReady
+from comfy_env_core.comfyui.imports.presence import Presence
 
 log = logging.getLogger("comfy-env")
 

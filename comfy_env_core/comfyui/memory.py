@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from comfy_env_core.comfyui.prompt_loop import PromptLoop
 from comfy_env_core.supervision import Worker, WorkerError
 from comfy_env_core.wire import CallTimeout
-from comfy_env_core.worker.vram import EVERYTHING_BYTES, DeviceMemory, device_of
+from comfy_env_core.worker.comfyui.vram import EVERYTHING_BYTES, DeviceMemory, device_of
 
 log = logging.getLogger("comfy-env")
 

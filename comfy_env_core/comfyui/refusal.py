@@ -11,8 +11,8 @@ from types import ModuleType
 
 import folder_paths
 
-from comfy_env_core.comfyui import hooks
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.imports import hooks
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths
 
 #: Where packs keep the file in practice: at their root, in a folder of nodes, or one below.
 _PLACES = ("*/comfy-env.toml", "*/*/comfy-env.toml", "*/*/*/comfy-env.toml")

@@ -13,16 +13,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfy_env_core.comfyui.presence import Presence
+from comfy_env_core.comfyui.imports.presence import Presence
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
 from comfy_env_core.sites.runtime import SiteStatus
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import JobSnapshot
+    from comfy_env_core.comfyui.imports.strays import Strays
     from comfy_env_core.comfyui.injection import Injector
     from comfy_env_core.comfyui.joint_memory import JointMemory
-    from comfy_env_core.comfyui.strays import Strays
 
 log = logging.getLogger("comfy-env")
 

@@ -8,16 +8,17 @@ from pathlib import Path
 from types import ModuleType
 
 from comfy_env_core import __version__, assembly
-from comfy_env_core.comfyui import comfy_env, hooks, policy
+from comfy_env_core.comfyui import comfy_env, policy
 from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
 from comfy_env_core.comfyui.host import Host
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.imports import hooks
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.imports.presence import Presence
+from comfy_env_core.comfyui.imports.strays import Strays
 from comfy_env_core.comfyui.joint_memory import JointMemory
 from comfy_env_core.comfyui.log_lines import name_our_lines
-from comfy_env_core.comfyui.presence import Presence
 from comfy_env_core.comfyui.services.folders import Folders
 from comfy_env_core.comfyui.session import Session, holder
-from comfy_env_core.comfyui.strays import Strays
 from comfy_env_core.discovery import Scan, scan
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store

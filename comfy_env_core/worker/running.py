@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from comfy_env_core.wire.calls import IncomingCall
-from comfy_env_core.worker.inputs import InputWatch
+from comfy_env_core.worker.nodes.inputs import InputWatch
 
 
 class InterruptProcessingException(Exception):  # ComfyUI's name, which packs import

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from comfy_env_core.wire.calls import IncomingCall
 from comfy_env_core.wire.connection import Connection
 from comfy_env_core.wire.crew import Crew
-from comfy_env_core.worker.bridges import Bridges
-from comfy_env_core.worker.classes import NodeClasses
+from comfy_env_core.worker.comfyui.bridges import Bridges
+from comfy_env_core.worker.comfyui.host_objects import install_host_objects
+from comfy_env_core.worker.comfyui.memory import WorkerMemory
 from comfy_env_core.worker.configuration import Configuration
-from comfy_env_core.worker.entrypoints import Entrypoints
-from comfy_env_core.worker.execution import NodeExecution
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.host_objects import install_host_objects
-from comfy_env_core.worker.loading import SiteLoader
 from comfy_env_core.worker.mainthread import MainThread
-from comfy_env_core.worker.memory import WorkerMemory
+from comfy_env_core.worker.nodes.classes import NodeClasses
+from comfy_env_core.worker.nodes.entrypoints import Entrypoints
+from comfy_env_core.worker.nodes.execution import NodeExecution
+from comfy_env_core.worker.nodes.loading import SiteLoader
 from comfy_env_core.worker.running import RunningCalls
 from comfy_env_core.worker.standins import install_standins
 from comfy_env_core.worker.standins.comfy_env import install_comfy_env
@@ -110,7 +110,7 @@ class Service:
         what its modules did to `folder_paths` (see wire.values.folder_changes).
         """
         # Late: it needs inspect, which a warm boot that only runs nodes can do without.
-        from comfy_env_core.worker.description import describe_module  # noqa: PLC0415
+        from comfy_env_core.worker.nodes.description import describe_module  # noqa: PLC0415
 
         description = describe_module(self._loader.load(module, path), self._classes)
         folder_changes = list(self._home.folder_changes) if self._home is not None else []
@@ -118,7 +118,7 @@ class Service:
 
     def describe_inputs(self, names: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
         """What INPUT_TYPES of these classes ([module, qualname] each) say now (see description.py)."""
-        from comfy_env_core.worker.description import describe_inputs  # noqa: PLC0415  # late, as above
+        from comfy_env_core.worker.nodes.description import describe_inputs  # noqa: PLC0415  # late, as above
 
         return [describe_inputs(self._classes.find(module, qualname)) for module, qualname in names]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hostimports import Recorder, hooked, load_root
 
-from comfy_env_core.comfyui import hooks
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.imports import hooks
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths
 
 
 @pytest.fixture

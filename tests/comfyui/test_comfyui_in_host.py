@@ -14,8 +14,8 @@ import pytest
 from hostimports import hooked, load_root
 
 from comfy_env_core.assembly import root_module_name
-from comfy_env_core.comfyui import modules
-from comfy_env_core.comfyui.in_host import InHostImportError, MixedFactory
+from comfy_env_core.comfyui.imports import modules
+from comfy_env_core.comfyui.imports.in_host import InHostImportError, MixedFactory
 from comfy_env_core.discovery import scan
 from comfy_env_core.sites.record import SiteRecord
 from comfy_env_core.sites.runtime import SiteRuntime

@@ -13,7 +13,7 @@ from workers import StartWorker
 
 from comfy_env_core.comfyui.services.inputs import OpenInputs
 from comfy_env_core.supervision import Service, Worker
-from comfy_env_core.worker.inputs import MAX_ELEMENTS
+from comfy_env_core.worker.nodes.inputs import MAX_ELEMENTS
 
 
 class Caller:

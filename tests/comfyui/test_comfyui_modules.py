@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.comfyui import modules
-from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.comfyui.imports import modules
+from comfy_env_core.comfyui.nodes.proxies import ProxyFactory
 from comfy_env_core.wire.values.snapshot import freeze
 
 

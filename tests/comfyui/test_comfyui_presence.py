@@ -12,7 +12,7 @@ import pytest
 from fakepack import write_pack
 from hostimports import hooked, load_root
 
-from comfy_env_core.comfyui.presence import Presence
+from comfy_env_core.comfyui.imports.presence import Presence
 from comfy_env_core.discovery import host_skips, scan
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store

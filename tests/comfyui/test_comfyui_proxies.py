@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.comfyui.node_calls import NodeCall
-from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.comfyui.nodes.node_calls import NodeCall
+from comfy_env_core.comfyui.nodes.proxies import ProxyFactory
 from comfy_env_core.wire.values.file_lists import file_names, recording_file_names
 from comfy_env_core.wire.values.snapshot import freeze
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from comfy_env_core.comfyui.proxies import ProxyFactory
-from comfy_env_core.comfyui.refreshing import INTERVAL_S, InputRefresher
+from comfy_env_core.comfyui.nodes.proxies import ProxyFactory
+from comfy_env_core.comfyui.nodes.refreshing import INTERVAL_S, InputRefresher
 from comfy_env_core.wire.values.snapshot import freeze
 
 

@@ -16,9 +16,9 @@ import pytest
 from fakepack import NODE, write_pack
 from hostimports import Recorder
 
-from comfy_env_core.comfyui import hooks
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
-from comfy_env_core.comfyui.strays import Strays
+from comfy_env_core.comfyui.imports import hooks
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.imports.strays import Strays
 
 RUN = NODE + "    def run(self):\n        return 1\n"
 

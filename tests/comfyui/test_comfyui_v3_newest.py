@@ -15,9 +15,9 @@ from fakepack import spec_for, write_pack
 from newest_v3 import write_newest_v3
 from workers import StartWorker
 
-from comfy_env_core.comfyui import modules
-from comfy_env_core.comfyui.node_calls import NodeCall
-from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.comfyui.imports import modules
+from comfy_env_core.comfyui.nodes.node_calls import NodeCall
+from comfy_env_core.comfyui.nodes.proxies import ProxyFactory
 
 PACK = """
 from comfy_api.latest import ComfyExtension, io
@@ -75,7 +75,7 @@ def comfyui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = set(sys.modules)
     yield directory
     for name in set(sys.modules) - before:
-        if name.startswith(("comfy_api", "comfy_env_core.comfyui.v3")):
+        if name.startswith(("comfy_api", "comfy_env_core.comfyui.nodes.v3")):
             del sys.modules[name]
 
 
@@ -223,7 +223,7 @@ def test_schema_that_fails_leaves_its_node_out_and_the_others_in(
 
 
 def test_form_that_works_out_dynamic_inputs_itself_is_told_what_is_missing(proxies: dict[str, Any]) -> None:
-    families = importlib.import_module("comfy_env_core.comfyui.v3.families")
+    families = importlib.import_module("comfy_env_core.comfyui.nodes.v3.families")
 
     class Base:
         @classmethod

@@ -42,7 +42,7 @@ class OpenInputs:
                 self._open.pop(token, None)
 
     def change(self, asker: WorkerSpec, token: int, changes: Sequence[Sequence[Any]]) -> None:
-        """Does to the inputs what the node did to its copies; `changes`: see `comfy_env_core.worker.inputs`.
+        """Does to the inputs what the node did to its copies; `changes`: see `comfy_env_core.worker.nodes.inputs`.
 
         Raises LookupError when ComfyUI's own have another shape by now. Of a call that is over nothing is changed.
         """

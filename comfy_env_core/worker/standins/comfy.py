@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from comfy_env_core.worker.comfyui.progress import Progress
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.progress import Progress
 from comfy_env_core.worker.running import InterruptProcessingException
 
 

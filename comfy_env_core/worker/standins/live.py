@@ -10,9 +10,9 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+from comfy_env_core.worker.comfyui.host_nodes import TABLES, HostTable
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.host_nodes import TABLES, HostTable
 from comfy_env_core.worker.standins import comfy
 
 #: The host decides what of each can be had; discovery, which of them make an environment one without ComfyUI.

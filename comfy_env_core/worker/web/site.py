@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from comfy_env_core.worker.loading import SiteLoader
+from comfy_env_core.worker.nodes.loading import SiteLoader
 from comfy_env_core.worker.web.registrations import Registrations
 
 if TYPE_CHECKING:

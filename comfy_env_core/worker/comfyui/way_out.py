@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 from comfy_env_core.wire.errors import NotHere
-from comfy_env_core.worker.hosted import is_borrowed
+from comfy_env_core.worker.comfyui.hosted import is_borrowed
 
 
 def call_node(function: Any, request: Mapping[str, Any], site_module: str) -> Any:

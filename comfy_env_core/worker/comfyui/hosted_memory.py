@@ -6,8 +6,8 @@ import functools
 from types import ModuleType
 from typing import Any
 
+from comfy_env_core.worker.comfyui.hosted import is_borrowed
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.hosted import is_borrowed
 
 MODULE = "comfy.model_management"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.worker.entrypoints import ENTRYPOINT, Entrypoints
-from comfy_env_core.worker.loading import SiteLoader
+from comfy_env_core.worker.nodes.entrypoints import ENTRYPOINT, Entrypoints
+from comfy_env_core.worker.nodes.loading import SiteLoader
 
 
 class NodeClasses:

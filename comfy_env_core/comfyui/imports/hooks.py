@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths, Place
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths, Place
 
 #: Of a pack that is isolated as a whole, the host's own scripts; ComfyUI-Manager runs them in a process of their own.
 HOST_SCRIPTS = frozenset({"install.py", "uninstall.py"})

@@ -28,10 +28,10 @@ from typing import Any
 
 from comfy_env_core.wire.values.file_lists import recording_file_names
 from comfy_env_core.wire.values.snapshot import freeze
-from comfy_env_core.worker.classes import NodeClasses, exported_classes, is_v3_class
-from comfy_env_core.worker.entrypoints import ENTRYPOINT, has_entrypoint
-from comfy_env_core.worker.input_types import describe_input_types
-from comfy_env_core.worker.schemas import describe_schema, own_names
+from comfy_env_core.worker.nodes.classes import NodeClasses, exported_classes, is_v3_class
+from comfy_env_core.worker.nodes.entrypoints import ENTRYPOINT, has_entrypoint
+from comfy_env_core.worker.nodes.input_types import describe_input_types
+from comfy_env_core.worker.nodes.schemas import describe_schema, own_names
 
 ANY_PARAMETERS = [["args", 2, False], ["kwargs", 4, False]]
 

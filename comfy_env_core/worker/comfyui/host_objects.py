@@ -16,12 +16,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from comfy_env_core.worker.comfyui.host_nodes import TABLES, HostTable
+from comfy_env_core.worker.comfyui.hosted import Hosting
+from comfy_env_core.worker.comfyui.hosted_memory import adjust_memory
+from comfy_env_core.worker.comfyui.lazy_modules import LazyLoader
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.host_nodes import TABLES, HostTable
-from comfy_env_core.worker.hosted import Hosting
-from comfy_env_core.worker.hosted_memory import adjust_memory
-from comfy_env_core.worker.lazy_modules import LazyLoader
 
 log = logging.getLogger("comfy-env.worker")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from comfy_env_core.comfyui.hooks import HOST_SCRIPTS
-from comfy_env_core.comfyui.in_host import IN_HOST_SUFFIX
-from comfy_env_core.comfyui.isolated_paths import IsolatedPaths
+from comfy_env_core.comfyui.imports.hooks import HOST_SCRIPTS
+from comfy_env_core.comfyui.imports.in_host import IN_HOST_SUFFIX
+from comfy_env_core.comfyui.imports.isolated_paths import IsolatedPaths
 from comfy_env_core.sites.runtime import SiteRuntime
 
 log = logging.getLogger("comfy-env")

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from comfy_env_core.worker.bytecode import PackFolders
 from comfy_env_core.worker.configuration import Configuration
-from comfy_env_core.worker.prestartup import Prestartup
+from comfy_env_core.worker.nodes.bytecode import PackFolders
+from comfy_env_core.worker.nodes.prestartup import Prestartup
 
 #: What ComfyUI has imported before it loads the first pack: no folder that a pack puts first in `sys.path` hides it.
 _COMFYUI_FIRST = frozenset(

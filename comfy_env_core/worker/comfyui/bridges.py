@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from comfy_env_core.worker.comfyui.memory import WorkerMemory
+from comfy_env_core.worker.comfyui.progress import Progress
 from comfy_env_core.worker.configuration import Configuration
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.memory import WorkerMemory
-from comfy_env_core.worker.progress import Progress
 from comfy_env_core.worker.running import RunningCall
 from comfy_env_core.worker.standins import cli_args
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from comfy_env_core.comfyui.input_types import InputTypes
+from comfy_env_core.comfyui.nodes.input_types import InputTypes
 
 
 def make_method(inputs: InputTypes, schema: Any) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comfy_env_core.comfyui.node_calls import NodeCaller
+from comfy_env_core.comfyui.nodes.node_calls import NodeCaller
 from comfy_env_core.wire.values.snapshot import thaw
 
 #: What marks a list of files in a frozen value.

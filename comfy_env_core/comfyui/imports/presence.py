@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from comfy_env_core.comfyui import modules
-from comfy_env_core.comfyui.in_host import MixedFactory
-from comfy_env_core.comfyui.node_calls import NodeCaller
-from comfy_env_core.comfyui.proxies import ProxyFactory
+from comfy_env_core.comfyui.imports import modules
+from comfy_env_core.comfyui.imports.in_host import MixedFactory
+from comfy_env_core.comfyui.nodes.node_calls import NodeCaller
+from comfy_env_core.comfyui.nodes.proxies import ProxyFactory
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode
 from comfy_env_core.sites.runtime import Description, SiteRuntime

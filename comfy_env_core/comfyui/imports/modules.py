@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from comfy_env_core.comfyui.in_host import MakesProxies
+from comfy_env_core.comfyui.imports.in_host import MakesProxies
 from comfy_env_core.wire.values.snapshot import thaw
 
 log = logging.getLogger("comfy-env")
@@ -28,7 +28,7 @@ class NotReady:
 
 
 def fill(module: ModuleType, description: Mapping[str, Any], factory: MakesProxies) -> None:
-    """Gives `module` the exports of a described module. `description`: see `comfy_env_core.worker.description`."""
+    """Gives `module` the exports of a described module; see `comfy_env_core.worker.nodes.description`."""
     proxies = factory.proxies(description)
     for name, export in description["exports"].items():
         if "class" in export:
@@ -44,7 +44,7 @@ def fill(module: ModuleType, description: Mapping[str, Any], factory: MakesProxi
 
 def _entrypoint(export: Mapping[str, Any], proxies: Sequence[type]) -> Any:
     # Imports ComfyUI's V3 API, and that torch: a pack that has V3 nodes is loaded after it.
-    from comfy_env_core.comfyui.v3.extension import (  # noqa: PLC0415
+    from comfy_env_core.comfyui.nodes.v3.extension import (  # noqa: PLC0415
         make_entrypoint,
         make_failing_entrypoint,
     )

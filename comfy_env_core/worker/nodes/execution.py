@@ -9,13 +9,13 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from comfy_env_core.wire.calls import IncomingCall
-from comfy_env_core.worker.bridges import Bridges
-from comfy_env_core.worker.classes import NodeClasses
+from comfy_env_core.worker.comfyui.bridges import Bridges
+from comfy_env_core.worker.comfyui.way_out import call_node
 from comfy_env_core.worker.forked import leave
-from comfy_env_core.worker.inputs import InputWatch
 from comfy_env_core.worker.mainthread import MainThread
+from comfy_env_core.worker.nodes.classes import NodeClasses
+from comfy_env_core.worker.nodes.inputs import InputWatch
 from comfy_env_core.worker.running import RunningCall, RunningCalls, interrupt_exception
-from comfy_env_core.worker.way_out import call_node
 
 log = logging.getLogger("comfy-env.worker")
 
@@ -151,7 +151,7 @@ class NodeExecution:
             hidden = request.get("hidden")
             if hidden is not None:
                 # Late: it needs inspect, which V1 nodes can do without.
-                from comfy_env_core.worker.v3_calls import v3_function  # noqa: PLC0415
+                from comfy_env_core.worker.nodes.v3_calls import v3_function  # noqa: PLC0415
 
                 return v3_function(kind, request["function"], hidden)
             return getattr(kind, request["function"])

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from comfy_env_core.comfyui.input_types import InputTypes
-from comfy_env_core.comfyui.v3 import finalized_inputs, inputs_with_schema, inputs_with_v3_data
+from comfy_env_core.comfyui.nodes.input_types import InputTypes
+from comfy_env_core.comfyui.nodes.v3 import finalized_inputs, inputs_with_schema, inputs_with_v3_data
 
 
 def input_types_method(base: Any, inputs: InputTypes, schema: Any) -> Callable[..., Any]:

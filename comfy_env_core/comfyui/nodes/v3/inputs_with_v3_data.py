@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comfy_env_core.comfyui.input_types import InputTypes
+from comfy_env_core.comfyui.nodes.input_types import InputTypes
 
 _DYNAMIC = ("COMFY_AUTOGROW", "COMFY_DYNAMIC")
 

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
-from comfy_env_core.comfyui.host_modules import HostModules
+from comfy_env_core.comfyui.imports.host_modules import HostModules
 from comfy_env_core.sites.runtime import Description, SiteRuntime
 
 log = logging.getLogger("comfy-env")

@@ -13,8 +13,8 @@ import comfy.model_management
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
-from comfy_env_core.comfyui.node_calls import NodeCall
-from comfy_env_core.comfyui.outputs import to_host_values
+from comfy_env_core.comfyui.nodes.node_calls import NodeCall
+from comfy_env_core.comfyui.nodes.outputs import to_host_values
 from comfy_env_core.comfyui.services.inputs import OpenInputs
 from comfy_env_core.supervision import WorkerCall, WorkerStopped
 
@@ -42,7 +42,7 @@ class SiteWorker(Protocol):
         """Starts it and waits until it takes calls. Raises SiteNotReady or WorkerStartError."""
 
     def run(self, request: Mapping[str, Any]) -> WorkerCall:
-        """Sends a request (see `worker.execution`), starting the worker if need be. Raises as `start`."""
+        """Sends a request (see `worker.nodes.execution`), starting the worker if need be. Raises as `start`."""
 
 
 class SiteCaller:

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from comfy_env_core.wire.segments import SegmentMemory
+from comfy_env_core.worker.comfyui.vram import DeviceMemory, device_of, is_known
 from comfy_env_core.worker.home import Home
-from comfy_env_core.worker.vram import DeviceMemory, device_of, is_known
 
 log = logging.getLogger("comfy-env.worker")
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comfy_env_core.worker.schemas import HOOKS
+from comfy_env_core.worker.nodes.schemas import HOOKS
 
 
 def v3_function(kind: Any, name: str, hidden: Mapping[str, Any]) -> Callable[..., Any]:

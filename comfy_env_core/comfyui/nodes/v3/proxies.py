@@ -13,9 +13,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from comfy_env_core.comfyui.input_types import InputTypes
-from comfy_env_core.comfyui.node_calls import IS_PROXY, ClassKey, NodeCall, NodeCaller, make_function
-from comfy_env_core.comfyui.v3.families import input_types_method
+from comfy_env_core.comfyui.nodes.input_types import InputTypes
+from comfy_env_core.comfyui.nodes.node_calls import IS_PROXY, ClassKey, NodeCall, NodeCaller, make_function
+from comfy_env_core.comfyui.nodes.v3.families import input_types_method
 from comfy_env_core.wire.values.snapshot import Opaque, thaw
 
 

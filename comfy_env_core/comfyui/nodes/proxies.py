@@ -12,9 +12,9 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from comfy_env_core.comfyui.input_types import InputTypes
-from comfy_env_core.comfyui.node_calls import IS_PROXY, ClassKey, NodeCall, NodeCaller, make_function
-from comfy_env_core.comfyui.refreshing import InputRefresher
+from comfy_env_core.comfyui.nodes.input_types import InputTypes
+from comfy_env_core.comfyui.nodes.node_calls import IS_PROXY, ClassKey, NodeCall, NodeCaller, make_function
+from comfy_env_core.comfyui.nodes.refreshing import InputRefresher
 from comfy_env_core.wire.values.snapshot import thaw
 
 log = logging.getLogger("comfy-env")
@@ -63,7 +63,7 @@ def _make_proxy(
 ) -> type:
     if entry.get("v3") and inputs is not None:
         # Imports ComfyUI's V3 API, and that torch: a pack that has V3 nodes is loaded after it.
-        from comfy_env_core.comfyui.v3.proxies import make_v3_proxy  # noqa: PLC0415
+        from comfy_env_core.comfyui.nodes.v3.proxies import make_v3_proxy  # noqa: PLC0415
 
         return make_v3_proxy(key, entry, inputs, caller)
     attributes = {name: thaw(value) for name, value in entry["attributes"].items() if name not in _NOT_COPIED}

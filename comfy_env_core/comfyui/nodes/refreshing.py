@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from comfy_env_core.comfyui.input_types import InputTypes
-from comfy_env_core.comfyui.node_calls import ClassKey, NodeCaller
+from comfy_env_core.comfyui.nodes.input_types import InputTypes
+from comfy_env_core.comfyui.nodes.node_calls import ClassKey, NodeCaller
 
 log = logging.getLogger("comfy-env")
 

@@ -1,0 +1,1 @@
+"""What ComfyUI's process gets where it imports isolated files: modules of stand-ins, by path."""

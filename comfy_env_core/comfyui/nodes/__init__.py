@@ -1,0 +1,1 @@
+"""Isolated nodes as ComfyUI sees them: classes that answer from descriptions, and calls that run in workers."""

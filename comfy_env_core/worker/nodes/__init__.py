@@ -1,0 +1,1 @@
+"""The nodes of a pack in its worker: found, imported, described, run."""
