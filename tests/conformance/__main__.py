@@ -1,6 +1,7 @@
 """``nox -s conformance``: ComfyUI's own tests in two releases, un-isolated and isolated.
 
 Ends with a line for each release, and with exit code 1 unless every test passes isolated that passes un-isolated.
+The whole output of each run, and its figures, are in ``build/conformance``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def main(arguments: list[str]) -> int:
     for version in options.releases or RELEASES:
         isolated = _run(RELEASES[version], options.selected, isolated=True)
         plain = None if options.only_isolated else _run(RELEASES[version], options.selected, isolated=False)
-        lines += [*_compare_object_info(version), _summary(version, isolated, plain)]
+        if plain is not None:
+            print(_comparison(version, isolated, plain), flush=True)
+        lines.append(_summary(version, isolated, plain))
         expected = isolated.passed if plain is None else plain.passed
         is_good &= not isolated.failed and isolated.passed == expected
     print("\n".join(lines))
@@ -50,26 +53,26 @@ def _run(release: Release, selected: list[str], *, isolated: bool) -> Outcome:
     return outcome
 
 
-def _compare_object_info(version: str) -> list[str]:
-    """What the page was told of the test nodes, isolated against un-isolated: a line for every node that differs."""
-    texts = [(PLACE / version / f"{name}.object_info.json") for name in ("plain", "isolated")]
-    if not all(path.is_file() for path in texts):
-        return []
-    plain, isolated = (json.loads(path.read_text(encoding="utf-8")) for path in texts)
-    different = sorted(name for name in {*plain, *isolated} if plain.get(name) != isolated.get(name))
-    same = f"object_info {version}: {len(plain) - len(different)} of {len(plain)} test nodes byte-identical"
-    return [same, *(f"  different: {name}" for name in different)]
+def _comparison(version: str, isolated: Outcome, plain: Outcome) -> str:
+    """How long both took, and for how many test nodes the page was told the same; those that differ by name."""
+    texts = [
+        json.loads((PLACE / version / f"{name}.object_info.json").read_text(encoding="utf-8"))
+        for name in ("plain", "isolated")
+    ]
+    names = sorted({*texts[0], *texts[1]})
+    different = [name for name in names if texts[0].get(name) != texts[1].get(name)]
+    return "\n".join(
+        [
+            f"  {isolated.duration_s / plain.duration_s:.2f} times as long isolated as un-isolated",
+            f"  object_info: {len(names) - len(different)} of {len(names)} test nodes byte-identical",
+            *(f"  different: {name}" for name in different),
+        ]
+    )
 
 
 def _summary(version: str, isolated: Outcome, plain: Outcome | None) -> str:
     text = f"conformance {version}: {isolated.passed} passed, {len(isolated.failed)} failed"
-    if plain is None:
-        return f"{text} ({isolated.duration_s:.0f} s; un-isolated: not run)"
-    ratio = isolated.duration_s / plain.duration_s
-    return (
-        f"{text} (un-isolated: {plain.passed} passed); "
-        f"{isolated.duration_s:.0f} s, {ratio:.2f} times the un-isolated {plain.duration_s:.0f} s"
-    )
+    return f"{text} (un-isolated: {f'{plain.passed} passed' if plain is not None else 'not run'})"
 
 
 def _parser() -> argparse.ArgumentParser:
