@@ -186,7 +186,7 @@ class Manager:
         """A node is about to be called."""
         has_worker = self._workers.running(runtime.id) is not None
         with self._noticing:  # several nodes may be called at once: one of them says it
-            change = self._freshness.look(runtime, self.scan.nested(runtime.site), has_worker=has_worker)
+            change = self._freshness.look(runtime, self.scan.nested, has_worker=has_worker)
             if change is Change.ENVIRONMENT:
                 self._build_again(runtime)
             elif change is not None:

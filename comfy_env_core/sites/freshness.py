@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from comfy_env_core.discovery import source_fingerprint
+from comfy_env_core.discovery import Site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.sites.runtime import SiteRuntime
+
+Nested = Callable[[Site], Collection[Path]]
 
 LOOK_EVERY_S = 10.0
 #: Looking costs one `stat` a file: a millisecond for 50 files, tens of them for thousands. Large packs are looked at
@@ -43,11 +45,11 @@ class Freshness:
         self._clock = clock
         self._due_at: dict[str, float] = {}
 
-    def look(self, runtime: SiteRuntime, nested: Collection[Path], *, has_worker: bool) -> Change | None:
+    def look(self, runtime: SiteRuntime, nested: Nested, *, has_worker: bool) -> Change | None:
         """What changed under a site whose nodes run; None also when that was looked at a moment ago.
 
-        `nested`: the other sites inside of it. `has_worker`: whether its nodes have a process already; if not, one is
-        about to be started, which needs the environment. One thread at a time.
+        `nested` gives the other sites inside of one. `has_worker`: whether its nodes have a process already; if not,
+        one is about to be started, which needs the environment. One thread at a time.
         """
         if runtime.serving is None or runtime.state not in (SiteState.READY, SiteState.STALE):
             return None
@@ -57,7 +59,7 @@ class Freshness:
             return Change.ENVIRONMENT
         if not is_due or runtime.state is SiteState.STALE:
             return None
-        is_same = source_fingerprint(runtime.site, nested) == runtime.source
+        is_same = source_fingerprint(runtime.site, nested(runtime.site)) == runtime.source
         took_s = self._clock() - now
         self._due_at[runtime.id] = now + max(LOOK_EVERY_S, took_s / LARGEST_SHARE)
         if is_same:

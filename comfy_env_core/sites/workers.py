@@ -44,6 +44,9 @@ class SiteWorkers:
         self._codec_files = codec_files
         self._lock = threading.Lock()
         self._pool: WorkerPool | None = None
+        self._asked: dict[
+            str, tuple[Workspace, str, HostNeed]
+        ] = {}  # what a site's last worker was started for
         self._is_closed = False
 
     def call(
@@ -59,7 +62,7 @@ class SiteWorkers:
 
         Raises SiteNotReady or WorkerStartError.
         """
-        spec = self._spec(runtime, workspace)
+        spec = self._current_spec(runtime, workspace or runtime.serving)
         return self._opened().call(spec, method, args, timeout_s=timeout_s)
 
     def running(self, site_id: str) -> Worker | None:
@@ -109,10 +112,18 @@ class SiteWorkers:
                 self._pool = self._make_pool()
             return self._pool
 
-    def _spec(self, runtime: SiteRuntime, workspace: Workspace | None) -> WorkerSpec:
-        workspace = workspace or runtime.serving
+    def _current_spec(self, runtime: SiteRuntime, workspace: Workspace | None) -> WorkerSpec:
+        """That of the running worker as long as it is what is asked for: making one takes as long as a small call."""
         if workspace is None:
             raise SiteNotReady(self._why_not_ready(runtime))
+        asked = (workspace, runtime.source, runtime.host_need)
+        worker = self.running(runtime.id)
+        if worker is not None and self._asked.get(runtime.id) == asked:
+            return worker.spec
+        self._asked[runtime.id] = asked
+        return self._spec(runtime, workspace)
+
+    def _spec(self, runtime: SiteRuntime, workspace: Workspace) -> WorkerSpec:
         site = runtime.site
         needs_comfyui = runtime.host_need is HostNeed.COMFYUI
         own, others = site.pack.name, self._codec_files.items()
