@@ -48,7 +48,7 @@ class HoldOtherwise(HoldInSelf):
 class LoadModel:
     CATEGORY = "memory"
     FUNCTION = "run"
-    RETURN_TYPES = ()
+    RETURN_TYPES = ("STRING",)
     OUTPUT_NODE = True
 
     @classmethod
@@ -61,7 +61,8 @@ class LoadModel:
             torch.nn.Linear(4, 4), load_device=cpu, offload_device=cpu
         )
         comfy.model_management.load_models_gpu([self.patcher])
-        return {"ui": {"loaded": [len(comfy.model_management.current_loaded_models)]}}
+        loaded = len(comfy.model_management.current_loaded_models)
+        return {"ui": {"loaded": [loaded]}, "result": (name,)}
 
 
 class MakeBlock:
@@ -85,9 +86,12 @@ class ShowMemory:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"turn": ("INT", {"default": 0})}, "optional": {"block": ("BLOCK",)}}
+        return {
+            "required": {"turn": ("INT", {"default": 0})},
+            "optional": {"block": ("BLOCK",), "after": ("STRING", {"forceInput": True})},
+        }
 
-    def run(self, turn, block=None):
+    def run(self, turn, block=None, after=None):
         gc.collect()
         return {
             "ui": {
