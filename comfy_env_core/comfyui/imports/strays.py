@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
+import weakref
 from collections.abc import Collection, Iterator, MutableMapping
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -34,13 +35,22 @@ class Strays:
     def __init__(self, paths: IsolatedPaths, sites: Collection[SiteRuntime]) -> None:
         self._paths = paths
         self._sites = sites
+        self._in_host = tuple(site.own_module_name + IN_HOST_SUFFIX for site in sites)
         self._told: set[str] = set()
+        # Looked at before, and found to be none. ComfyUI's event loop waits while this looks, and packs that become
+        # ready one after the other make it look as often.
+        self._known_modules: dict[str, int] = {}  # name -> id of the module
+        self._known_nodes: weakref.WeakSet[type] = weakref.WeakSet()
 
     def drop_earlier_modules(self) -> None:
         """Forgets those that prestartup scripts imported before the hooks were there: the next import is turned."""
         for name, module in list(sys.modules.items()):
+            if self._known_modules.get(name) == id(module):
+                continue
             file = self._isolated_file(name, module)
-            if file is not None:
+            if file is None:
+                self._known_modules[name] = id(module)
+            else:
                 del sys.modules[name]
                 log.error(
                     "The prestartup script of a pack that ComfyUI came to before us imported %r from %r, which belongs "
@@ -52,12 +62,20 @@ class Strays:
     def take_out(self, node_classes: MutableMapping[str, Any]) -> None:
         """Removes them from ComfyUI's mapping of nodes. Modules stay: who holds them cannot be known."""
         for name, module in list(sys.modules.items()):
+            if self._known_modules.get(name) == id(module):
+                continue
             file = self._isolated_file(name, module)
-            if file is not None:
+            if file is None:
+                self._known_modules[name] = id(module)
+            else:
                 self._tell(name, f"The module {name!r} in ComfyUI's process was made from {str(file)!r}.")
         for name, node in list(node_classes.items()):
+            if isinstance(node, type) and node in self._known_nodes:
+                continue
             source = self._source_of(name, node)
-            if source is not None:
+            if source is None and isinstance(node, type) and _is_from_files(node):
+                self._known_nodes.add(node)
+            elif source is not None:
                 del node_classes[name]
                 self._tell(name, f"The node {name!r} was taken out of ComfyUI: its code is from {source}.")
 
@@ -92,8 +110,9 @@ class Strays:
 
     def _is_in_host(self, module: str) -> bool:
         """Kept there by the pack's file, see `in_host`."""
-        names = (site.own_module_name + IN_HOST_SUFFIX for site in self._sites)
-        return any(module == name or module.startswith(name + ".") for name in names)
+        if IN_HOST_SUFFIX not in module:
+            return False
+        return any(module == name or module.startswith(name + ".") for name in self._in_host)
 
 
 def _codes(node: Any) -> Iterator[CodeType]:
@@ -103,6 +122,11 @@ def _codes(node: Any) -> Iterator[CodeType]:
         code = getattr(getattr(function, "__func__", function), "__code__", None)
         if isinstance(code, CodeType):
             yield code
+
+
+def _is_from_files(node: type) -> bool:
+    """Whether all that will ever be known of where its code is from is known."""
+    return not any(code.co_filename.startswith("<") for code in _codes(node))
 
 
 def _runs_in_pack(node: type, site: SiteRuntime) -> bool:
