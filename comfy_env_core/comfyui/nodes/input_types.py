@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -51,10 +52,19 @@ class InputTypes:
 
 
 class _Answer:
+    """Looked into when it is first asked for: thousands of nodes are known at a start, and few of them are used."""
+
     def __init__(self, frozen: Any) -> None:
         self._frozen = frozen
-        self._has_files = any(mark in json.dumps(frozen) for mark in _FILES)
-        self._value = thaw(frozen)
+
+    @functools.cached_property
+    def _has_files(self) -> bool:
+        text = json.dumps(self._frozen)
+        return any(mark in text for mark in _FILES)
+
+    @functools.cached_property
+    def _value(self) -> Any:
+        return thaw(self._frozen)
 
     def get(self, caller: NodeCaller) -> Any:
         return thaw(self._frozen, caller.files) if self._has_files else _fresh(self._value)
