@@ -36,9 +36,9 @@ def _way_out(request: Mapping[str, Any], site_module: str) -> str:
     module, path = request["class"]
     node = _node_id(module, path, site_module)
     given = list(_given(request))
-    what = f" was given {' and '.join(given)}, which stay in ComfyUI's process and" if given else ""
+    what = f" was given {' and '.join(given)} and" if given else ""
     return (
-        f"The node {node!r}{what} needs them in its own process. Keep it in ComfyUI's process: write "
+        f"The node {node!r}{what} needs in its own process what stays in ComfyUI's. Keep it in ComfyUI's process: write "
         f'in_host = ["{node}"] under [options] in the comfy-env.toml of its pack.'
     )
 
