@@ -45,7 +45,7 @@ def test_pickling_a_model_names_node_argument_type_and_way_out(
         nodes.get("save", model=ModelPatcher(), path="x")
     text = str(caught.value)
     assert "cannot be pickled" in text
-    assert "The node 'Node' was given 'model' (comfy.model_patcher.ModelPatcher), which stay" in text
+    assert "The node 'Node' was given 'model' (comfy.model_patcher.ModelPatcher) and needs" in text
     assert 'in_host = ["Node"] under [options] in the comfy-env.toml' in text
 
 
