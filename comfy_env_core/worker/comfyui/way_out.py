@@ -38,7 +38,7 @@ def _way_out(request: Mapping[str, Any], site_module: str) -> str:
     given = list(_given(request))
     what = f" was given {' and '.join(given)} and" if given else ""
     return (
-        f"The node {node!r}{what} needs in its own process what stays in ComfyUI's. Keep the node in ComfyUI's process: "
+        f"The node {node!r}{what} needs in its own process what stays in ComfyUI's. Keep it in ComfyUI's process: "
         f'write in_host = ["{node}"] under [options] in the comfy-env.toml of its pack.'
     )
 
