@@ -267,7 +267,7 @@ class Worker:
             self._last_end = crash.what if expected is None else str(expected)
         if expected is not None:
             return expected
-        self._log.error("%s", crash)
+        self._log.error("%s", str(crash))  # a record that is kept must not keep what the calls held
         return crash
 
     def _await_end(self) -> None:
