@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from aiohttp import web
@@ -14,8 +15,8 @@ def add_routes(routes: web.RouteTableDef, manager: Manager) -> None:
 
     @routes.get("/comfy-env/status")
     async def status(request: web.Request) -> web.Response:
-        """What `Manager.status` says. Changes nothing."""
-        return web.json_response(manager.status(), dumps=_dumps)
+        """What `Manager.status` says. Changes nothing. Measuring the workers' memory takes milliseconds each."""
+        return web.json_response(await asyncio.to_thread(manager.status), dumps=_dumps)
 
 
 def _dumps(value: object) -> str:
