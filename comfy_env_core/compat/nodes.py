@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from comfy_env_core.compat.callers import calling_directory, calling_module
+from comfy_env_core.compat.entrypoints import nodes_of_entrypoint
 
 log = logging.getLogger("comfy-env")
 
@@ -75,30 +75,7 @@ class _Collection:
         classes = getattr(module, "NODE_CLASS_MAPPINGS", None)
         if classes:
             self._classes.update(classes)
-        else:
-            self._classes.update(_nodes_of_entrypoint(module))
+        elif hasattr(module, "comfy_entrypoint"):
+            # ComfyUI does not look for an entry point in a pack that has a NODE_CLASS_MAPPINGS.
+            self._classes.update(nodes_of_entrypoint(module))
         self._names.update(getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {})
-
-
-def _nodes_of_entrypoint(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """V3 nodes: ComfyUI does not look for a `comfy_entrypoint` in a pack that has a NODE_CLASS_MAPPINGS."""
-    entrypoint = getattr(module, "comfy_entrypoint", None)
-    if entrypoint is not None:
-        extension = _completed(entrypoint(), module)
-        for node in _completed(extension.get_node_list(), module):
-            yield node.GET_SCHEMA().node_id, node
-
-
-def _completed(value: Any, module: ModuleType) -> Any:
-    """The result of a coroutine that waits for nothing: the event loop is busy with the import that we are in."""
-    if not isinstance(value, Coroutine):
-        return value
-    try:
-        value.send(None)
-    except StopIteration as end:
-        return end.value
-    value.close()
-    raise RuntimeError(
-        f"The comfy_entrypoint of {module.__name__!r} waits for something, which register_nodes cannot do. "
-        "Export it from the pack's __init__.py instead."
-    )

@@ -10,11 +10,12 @@ import difflib
 import fnmatch
 import importlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Protocol
 
 from comfy_env_core.comfyui.imports.host_modules import HostModules
+from comfy_env_core.compat.entrypoints import nodes_of_entrypoint
 from comfy_env_core.sites.runtime import Description, SiteRuntime
 
 log = logging.getLogger("comfy-env")
@@ -149,22 +150,5 @@ def _class_at(module: ModuleType, path: str) -> Any:
             found = getattr(found, part, None)
         return found
     if mapping == _ENTRYPOINT:
-        return _nodes_of_extension(module).get(key[:-1])
+        return nodes_of_entrypoint(module).get(key[:-1])
     return (getattr(module, mapping, None) or {}).get(key[:-1])
-
-
-def _nodes_of_extension(module: ModuleType) -> dict[str, type]:
-    extension = _completed(getattr(module, "comfy_entrypoint")())  # noqa: B009  # a module is not known to have it
-    return {str(node.GET_SCHEMA().node_id): node for node in _completed(extension.get_node_list())}
-
-
-def _completed(value: Any) -> Any:
-    """The result of a coroutine that waits for nothing; ComfyUI's event loop is busy importing us."""
-    if not isinstance(value, Coroutine):
-        return value
-    try:
-        value.send(None)
-    except StopIteration as end:
-        return end.value
-    value.close()
-    raise TypeError("its comfy_entrypoint waits for something, which cannot be done here")
