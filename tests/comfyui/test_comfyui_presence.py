@@ -29,9 +29,9 @@ def runtime_of(custom_nodes: Path, tmp_path: Path, *, is_built: bool = False) ->
     return runtime
 
 
-def presence_of(runtime: SiteRuntime) -> Presence:
+def presence_of(runtime: SiteRuntime, mode: BuildMode = BuildMode.BACKGROUND) -> Presence:
     # The caller is not reached: nothing is called here.
-    return Presence(runtime, caller=None, mode=BuildMode.BACKGROUND)  # type: ignore[arg-type]
+    return Presence(runtime, caller=None, mode=mode)  # type: ignore[arg-type]
 
 
 def import_on_a_thread(presence: Presence, location: Path) -> Any:
@@ -52,8 +52,8 @@ def import_on_a_thread(presence: Presence, location: Path) -> Any:
     return outcome[0]
 
 
-def described(runtime: SiteRuntime, module: str) -> None:
-    description = {"module": module, "classes": [], "exports": {"LIMIT": {"value": 3}}}
+def described(runtime: SiteRuntime, module: str, *, limit: int = 3) -> None:
+    description = {"module": module, "classes": [], "exports": {"LIMIT": {"value": limit}}}
     record = SiteRecord("", "0123abcd", "none", False, "", {module: description})
     runtime.adopt(record, Store(Path("store")).workspace("0123abcd"))
 
@@ -78,6 +78,25 @@ def test_node_that_imports_a_module_nobody_asked_for_waits_for_its_description(t
     runtime = runtime_of(pack.parent, tmp_path, is_built=True)
     runtime.on_wanted = lambda site: threading.Timer(0.1, described, (site, "pack_root.mesh.late")).start()
     module = import_on_a_thread(presence_of(runtime), pack / "mesh" / "late.py")
+    assert module.LIMIT == 3
+
+
+def test_blocking_start_waits_for_the_new_environment_although_an_older_one_could_serve(
+    tmp_path: Path,
+) -> None:
+    pack = write_pack(tmp_path, {"mesh/comfy-env.toml": "", "mesh/late.py": "LIMIT = 3\n"})
+    runtime = runtime_of(pack.parent, tmp_path, is_built=True)
+    described(runtime, "pack_root.mesh.late", limit=2)
+    runtime.move(SiteState.STALE)
+
+    def finish() -> None:
+        described(runtime, "pack_root.mesh.late", limit=3)
+        for state in (SiteState.BUILDING, SiteState.DESCRIBING, SiteState.READY):
+            runtime.move(state)
+
+    threading.Timer(0.1, finish).start()
+    module = ModuleType("imported")
+    presence_of(runtime, BuildMode.BLOCKING).provide(module, pack / "mesh" / "late.py")
     assert module.LIMIT == 3
 
 

@@ -48,8 +48,8 @@ class Presence:
             raise ImportError(_why_without_init(location.parent))
         name = self.site.module_name_of(location)
         description = self.site.describe_for_host(name)
-        if description is None and self._mode is BuildMode.BLOCKING:
-            description = self.site.wait_for_description(name)
+        if self._mode is BuildMode.BLOCKING:
+            description = self._waited_for(name)
         elif description is None and threading.current_thread() is not threading.main_thread():
             description = self._described_meanwhile(name)
         self._provided[module.__name__] = (module, name, description)
@@ -62,6 +62,14 @@ class Presence:
         else:
             self._warn_other_packs(name)
             modules.fill_unready(module, location if location.is_file() else None)
+
+    def _waited_for(self, name: str) -> Description | None:
+        """What the finished build makes of the module, also where an older environment could serve meanwhile."""
+        if self.site.state is SiteState.READY or self.site.notice is not None:
+            # Nothing is being built. A module that nobody has imported before is described by a worker that runs.
+            return self.site.wait_for_description(name)
+        self.site.wait_until_settled(None)
+        return self.site.wait_for_description(name)
 
     def _described_meanwhile(self, name: str) -> Description:
         """A node imports it while it runs, which may take its time: only ComfyUI's event loop must not wait.
