@@ -37,6 +37,17 @@ def install(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def command_line(arguments: list[str]) -> int:
+    """`python -m comfy_env_core …`; returns the exit code. Results go to stdout, everything else to stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if _prepare() is not None:
+        return 1
+    # Needs the libraries that `_prepare` has just made importable.
+    from comfy_env_core.cli import program
+
+    return program.main(arguments)
+
+
 def serve_comfy_env() -> None:
     """Makes `import comfy_env` work in this program, which is the installer of a pack."""
     from comfy_env_core.cli.comfy_env import InstallerBackend
