@@ -11,9 +11,10 @@ from typing import Any
 from .document import Document, read_document
 from .errors import ConfigWarning
 from .generations import OLDER_ROOT_SECTIONS, refuse_older_forms
-from .values import kind, strings, table
+from .prerequisites import PREREQUISITE_SECTIONS, Prerequisites, read_prerequisites
+from .values import kind, table
 
-_OURS = frozenset(("apt", "brew", "node_reqs", "types"))
+_OURS = frozenset((*PREREQUISITE_SECTIONS, "types"))
 #: How a socket type travels, under [types]: as any other object, or by the functions in the pack's own file.
 BUILTIN, CUSTOM = "builtin", "custom"
 CODEC_FILE_NAME = "serialization.py"
@@ -27,17 +28,14 @@ _HOST_SECTIONS = frozenset(
 class RootSpec:
     """A `comfy-env-root.toml`, checked.
 
-    `apt` and `brew` are names of system packages. `node_reqs` maps a pack's directory name to where it comes from: a
-    "owner/repository" text, or a table kept as it is. `types` maps socket types to how they travel: BUILTIN, or CUSTOM,
-    by the functions in the pack's CODEC_FILE_NAME. `passthrough` holds every other key as TOML gave it; each that is
-    not empty has a warning, because nothing acts on it.
+    `types` maps socket types to how they travel: BUILTIN, or CUSTOM, by the functions in the pack's CODEC_FILE_NAME.
+    `passthrough` holds every other key as TOML gave it; each that is not empty has a warning, because nothing acts on
+    it.
     """
 
     path: Path
     source: bytes
-    apt: tuple[str, ...]
-    brew: tuple[str, ...]
-    node_reqs: Mapping[str, Any]
+    prerequisites: Prerequisites
     types: Mapping[str, str]
     passthrough: Mapping[str, Any]
     warnings: tuple[ConfigWarning, ...]
@@ -52,39 +50,13 @@ def parse_root(text: bytes, path: Path) -> RootSpec:
     return RootSpec(
         path=path,
         source=text,
-        apt=_system_packages(document, "apt"),
-        brew=_system_packages(document, "brew"),
-        node_reqs=_node_reqs(document, tables.get("node_reqs", {})),
+        prerequisites=read_prerequisites(document),
         types=_types(document, tables.get("types", {})),
         passthrough=passthrough,
         warnings=tuple(
             _without_effect(document, name) for name, value in passthrough.items() if not _is_empty(value)
         ),
     )
-
-
-def _system_packages(document: Document, name: str) -> tuple[str, ...]:
-    section = table(document, (name,), document.tables.get(name, {}))
-    for stray in section:
-        if stray != "packages":
-            remedy = f'Write [{name}] packages = ["{stray}"]'
-            raise document.error((name, stray), f"[{name}] has one key, packages, not {stray!r}", remedy)
-    packages = strings(document, (name, "packages"), section.get("packages", []))
-    for package in packages:
-        if package.startswith("-") or any(character.isspace() for character in package):
-            # They end in a command that the user is shown and may run as root: nothing that could be an option.
-            problem = f"{package!r} is not the name of a system package"
-            raise document.error((name, "packages"), problem, "List one name per string, without options")
-    return packages
-
-
-def _node_reqs(document: Document, value: Any) -> Mapping[str, Any]:
-    section = table(document, ("node_reqs",), value)
-    for name, source in section.items():
-        if not isinstance(source, dict) and not (isinstance(source, str) and source.strip()):
-            problem = f"where the pack comes from should be a string, but is {kind(source)}, {source!r}"
-            raise document.error(("node_reqs", name), problem, f'Write "{name}" = "owner/repository"')
-    return dict(section)
 
 
 def _types(document: Document, value: Any) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from comfy_env_core.config import ConfigError, RootSpec
+from comfy_env_core.config import ConfigError, GitSource, NodeRequirement, Prerequisites, RootSpec
 
 Reader = Callable[[str], RootSpec]
 
@@ -16,9 +16,11 @@ def test_every_section_arrives(root: Reader) -> None:
         '[apt]\npackages = ["libgl1", "libglu1-mesa"]\n[brew]\npackages = ["ffmpeg"]\n'
         '[node_reqs]\nKJNodes = "kijai/ComfyUI-KJNodes"\n[types]\nTRIMESH = "custom"\n'
     )
-    assert spec.apt == ("libgl1", "libglu1-mesa")
-    assert spec.brew == ("ffmpeg",)
-    assert spec.node_reqs == {"KJNodes": "kijai/ComfyUI-KJNodes"}
+    assert spec.prerequisites == Prerequisites(
+        apt=("libgl1", "libglu1-mesa"),
+        brew=("ffmpeg",),
+        node_reqs=(NodeRequirement("KJNodes", GitSource("https://github.com/kijai/ComfyUI-KJNodes")),),
+    )
     assert spec.types == {"TRIMESH": "custom"}
     assert spec.warnings == ()
 
