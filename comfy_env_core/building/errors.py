@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -16,16 +17,80 @@ class BuildCause(enum.Enum):
     NO_MATCHING_WHEEL = "no_matching_wheel"  #: the package exists, but not for this Python and platform
     CONFLICT = "conflict"  #: each requirement can be met, all of them together cannot
     NO_COMPILER = "no_compiler"  #: a package has to be compiled here and no compiler is installed
-    NETWORK = "network"
+    SOURCE_BUILD = "source_build"  #: a package has to be built here, and its own build failed
+    NETWORK = "network"  #: no answer, or one that broke off: the one cause that may be gone a moment later
+    PROXY = "proxy"  #: the proxy cannot be reached or refuses us
+    CERTIFICATE = "certificate"  #: the server's certificate is not trusted here
+    CREDENTIALS = "credentials"  #: the server wants a login, or refuses the one that is configured
+    CHECKSUM = "checksum"  #: the server sends another file than the one that was published
     DISK_FULL = "disk_full"
     PERMISSION = "permission"
     NO_PYTHON = "no_python"  #: the interpreter version that the file names cannot be had
     NO_CHANNEL = "no_channel"  #: conda packages are wanted and no conda channel answers
-    KILLED = "killed"  #: a tool of ours ended by a signal that we did not send (often: out of memory)
+    OUT_OF_MEMORY = "out_of_memory"  #: the kernel says that it ended a process of this machine for its memory
+    KILLED = "killed"  #: a tool of ours ended by a signal that we did not send
     CANCELLED = "cancelled"
     IMPORT_FAILED = "import_failed"  #: everything was installed, but it does not import
+    DAMAGED_FILES = "damaged_files"  #: what was installed is not what the package's own list of files says
     TIMED_OUT = "timed_out"
     INTERNAL = "internal"  #: our own mistake
+
+
+#: What went wrong lies between this machine and a server.
+NETWORK_CAUSES = frozenset(
+    {
+        BuildCause.NETWORK,
+        BuildCause.PROXY,
+        BuildCause.CERTIFICATE,
+        BuildCause.CREDENTIALS,
+        BuildCause.CHECKSUM,
+    }
+)
+
+_AUTHOR = "If the pack is not yours, show this to its author."
+
+#: What to do about each cause where nothing more is known than the cause.
+REMEDIES: Mapping[BuildCause, str] = {
+    BuildCause.CONFIG: f"Correct that line of the pack's comfy-env.toml, then build again. {_AUTHOR}",
+    BuildCause.NO_SUCH_PACKAGE: "Correct the name or the version in the pack's comfy-env.toml, or add the index "
+    f"or channel that has it. {_AUTHOR}",
+    BuildCause.NO_MATCHING_WHEEL: "Ask for another version of it in the pack's comfy-env.toml, or for a Python "
+    f"that it exists for. {_AUTHOR}",
+    BuildCause.CONFLICT: f"Loosen one of these versions in the pack's comfy-env.toml. {_AUTHOR}",
+    BuildCause.NO_COMPILER: "Install a compiler (Debian and Ubuntu: `sudo apt install build-essential`; macOS: "
+    "`xcode-select --install`; Windows: Visual Studio Build Tools with C++), then build again; or ask in "
+    "comfy-env.toml for a version that needs none.",
+    BuildCause.SOURCE_BUILD: "The last lines say what it misses; install that, or ask in comfy-env.toml for a "
+    f"version that comes ready-made. {_AUTHOR}",
+    BuildCause.NETWORK: "Check the internet connection, then build again. Behind a company network, name its "
+    "mirror in pip's or uv's settings (index-url), for conda packages in pixi's (mirrors).",
+    BuildCause.PROXY: "Check the proxy's address, user and password (HTTPS_PROXY, or `proxy` in pip's settings); "
+    "NO_PROXY names servers that are reached without it. Then start ComfyUI anew.",
+    BuildCause.CERTIFICATE: "Is the computer's clock right? Behind a company network or a virus scanner that "
+    "reads encrypted traffic, name its certificate in SSL_CERT_FILE, or as `cert` in pip's settings. Then start "
+    "ComfyUI anew.",
+    BuildCause.CREDENTIALS: "Give the right user and password or token, in the index URL of pip's or uv's "
+    "settings or in ~/.netrc. Then start ComfyUI anew.",
+    BuildCause.CHECKSUM: "It was thrown away. The mirror or proxy serves another file than was published: ask "
+    "whoever runs it, or use another index.",
+    BuildCause.DISK_FULL: "Free some disk space, or set COMFY_ENV_ROOT to a directory on a larger disk, then "
+    "build again.",
+    BuildCause.PERMISSION: "Make the directory writable for you, or set COMFY_ENV_ROOT to one that is, then "
+    "build again.",
+    BuildCause.NO_PYTHON: "Install that Python, or name one with COMFY_ENV_PYTHON, then build again.",
+    BuildCause.NO_CHANNEL: "Connect to the internet, or name a mirror of the channel under [mirrors] in pixi's "
+    "config.toml, then build again.",
+    BuildCause.OUT_OF_MEMORY: "Close other programs (a ComfyUI that holds a large model, a browser), then build "
+    "again.",
+    BuildCause.KILLED: "Build again. If nobody ended it by hand, the system most likely ran out of memory: close "
+    "other programs first.",
+    BuildCause.CANCELLED: "Build it again when you want it.",
+    BuildCause.IMPORT_FAILED: "If a system library is named, install it; else ask in comfy-env.toml for another "
+    f"version. {_AUTHOR}",
+    BuildCause.DAMAGED_FILES: "Check the disk for errors, then build again.",
+    BuildCause.TIMED_OUT: "See the log for where it stood; build again if the network or the disk was slow.",
+    BuildCause.INTERNAL: "Build again; if it stays, report it with the log.",
+}
 
 
 class BuildErrorJson(TypedDict):
@@ -39,7 +104,8 @@ class BuildErrorJson(TypedDict):
 
 
 class BuildError(Exception):
-    """A build stopped. `message` says what was attempted, on what, and what happened; `remedy` what to do next.
+    """A build stopped. `message` says what was attempted, on what, and what happened; `remedy` what to do next
+    (left out: that of the cause).
 
     `log_path` is the full log, `tail` its last telling lines (both may be added later by `with_log`).
     """
@@ -48,10 +114,11 @@ class BuildError(Exception):
         self,
         cause: BuildCause,
         message: str,
-        remedy: str,
+        remedy: str | None = None,
         log_path: Path | None = None,
         tail: tuple[str, ...] = (),
     ) -> None:
+        remedy = REMEDIES[cause] if remedy is None else remedy
         super().__init__(cause, message, remedy, log_path, tail)
         self.cause = cause
         self.message = message
@@ -88,18 +155,11 @@ def disk_error(error: OSError, attempted: str, path: Path) -> BuildError:
     """The `BuildError` for a refusal of the disk. `attempted` starts the sentence: "Creating the environment"."""
     message = f"{attempted} in {str(path)!r} failed: {error.strerror or error}."
     if error.errno in _DISK_FULL:
-        remedy = (
-            "Free some disk space, or set COMFY_ENV_ROOT to a directory on a larger disk, then build again."
-        )
-        cause = BuildCause.DISK_FULL
+        built = BuildError(BuildCause.DISK_FULL, message)
     elif error.errno in _FORBIDDEN:
-        remedy = (
-            "Make the directory writable for you, or set COMFY_ENV_ROOT to one that is, then build again."
-        )
-        cause = BuildCause.PERMISSION
+        built = BuildError(BuildCause.PERMISSION, message)
     else:
         remedy = "Check the disk and the log, then build again; COMFY_ENV_ROOT chooses another directory."
-        cause = BuildCause.INTERNAL
-    built = BuildError(cause, message, remedy)
+        built = BuildError(BuildCause.INTERNAL, message, remedy)
     built.__cause__ = error
     return built

@@ -22,14 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from comfy_env_core.building.cancellable import cancellable, cancellable_opening
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
+from comfy_env_core.building.network_faults import fetch_error
 from comfy_env_core.building.user_settings import UserSettings, redact
 
 _CHUNK_BYTES = 256 * 1024
-_NETWORK_REMEDY = (
-    "Check the connection, or name a mirror, proxy or certificate in pip's or uv's configuration "
-    "(index-url, proxy, cert), then build again."
-)
 
 
 class NotThere(Exception):
@@ -46,7 +44,10 @@ class Page:
 
 
 class Fetcher:
-    """Fetches pages and files. `deadline` (of `time.monotonic`) bounds all its work, `timeout_s` one silence."""
+    """Fetches pages and files. `deadline` (of `time.monotonic`) bounds all its work, `timeout_s` one silence.
+
+    `check` may raise to give up; it is asked every 0.1 s, also while a server is silent.
+    """
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Fetcher:
         *,
         timeout_s: float = 20.0,
         deadline: float | None = None,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._timeout_s = timeout_s
@@ -62,7 +63,8 @@ class Fetcher:
         self._check = check
 
     def page(self, url: str, *, accept: str = "*/*", limit_bytes: int = 64 << 20) -> Page:
-        """The document at `url`. Raises `NotThere`, or `BuildError` (NETWORK) naming the host and what happened."""
+        """The document at `url`. Raises `NotThere`, or `BuildError` naming the host and what happened:
+        NETWORK, PROXY, CERTIFICATE, CREDENTIALS."""
         try:
             with self._open(url, {"Accept": accept}) as response:
                 body = b"".join(self._chunks(response, url, limit_bytes))
@@ -75,28 +77,35 @@ class Fetcher:
 
         Asks for one byte; a server that knows no ranges and one whose file is empty (416) count as well.
         """
+        trouble = self.trouble(url)
+        return trouble is None or getattr(trouble.__cause__, "code", None) == 401
+
+    def trouble(self, url: str) -> BuildError | None:
+        """Why the file at `url` cannot be had, None if it can, as far as one request tells.
+
+        Causes: those of `page`, and NO_SUCH_PACKAGE for a server that has no such file.
+        """
         try:
             with self._open(url, {"Range": "bytes=0-0"}):
-                return True
+                return None
         except urllib.error.HTTPError as error:
-            return error.code in (401, 416)
-        except (OSError, http.client.HTTPException):
-            return False
+            error.close()
+            return None if error.code == 416 else fetch_error(url, error, self._proxies())
+        except (OSError, http.client.HTTPException) as error:
+            return fetch_error(url, error, self._proxies())
 
     def download(self, url: str, path: Path, sha256: str, *, limit_bytes: int = 1 << 30) -> None:
         """Writes the file at `url` to `path`, which exists afterwards only if its sha256 is the given one.
 
-        Raises `NotThere` or BuildError: NETWORK (also for a wrong checksum), DISK_FULL, PERMISSION.
+        Raises `NotThere` or BuildError: as `page`, CHECKSUM, DISK_FULL, PERMISSION.
         """
         temporary = path.with_name(f"{path.name}.part")
         try:
             digest = self._stream(url, temporary, limit_bytes)
             if digest != sha256:
                 raise BuildError(
-                    BuildCause.NETWORK,
+                    BuildCause.CHECKSUM,
                     f"Downloading {redact(url)!r} gave a file with sha256 {digest}, expected {sha256}.",
-                    "It was thrown away. The mirror or proxy serves another file than the one that was published: "
-                    "ask whoever runs it, or use another index.",
                 )
             os.replace(temporary, path)
         except OSError as error:
@@ -126,8 +135,7 @@ class Fetcher:
     def _chunks(self, response: http.client.HTTPResponse, url: str, limit_bytes: int) -> Iterator[bytes]:
         announced = response.headers.get("Content-Length")
         got = 0
-        while chunk := response.read1(_CHUNK_BYTES):
-            self._check()
+        while chunk := cancellable(lambda: response.read(_CHUNK_BYTES), self._check):
             self._remaining_s(url)
             got += len(chunk)
             if got > limit_bytes:
@@ -149,8 +157,12 @@ class Fetcher:
             handlers.append(urllib.request.HTTPSHandler(context=context))
         opener = urllib.request.build_opener(*handlers)
         timeout_s = min(self._timeout_s, self._remaining_s(url))
-        response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
-        return response
+
+        def connect() -> http.client.HTTPResponse:
+            response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
+            return response
+
+        return cancellable_opening(connect, self._check)
 
     def _proxies(self) -> dict[str, str]:
         """Proxies for urllib, from the environment and from pip's and pixi's files; it reads NO_PROXY by itself."""
@@ -173,13 +185,7 @@ class Fetcher:
             error.close()
             if error.code in (404, 410):
                 return NotThere(redact(url))
-            what = f"the server answered {error.code} {error.reason}"
-            if error.code in (401, 403, 407):
-                what += " (credentials missing or refused)"
-        else:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            what = str(reason) or type(reason).__name__
-        return BuildError(BuildCause.NETWORK, f"Fetching {redact(url)!r} failed: {what}.", _NETWORK_REMEDY)
+        return fetch_error(url, error, self._proxies())
 
 
 def ssl_context(settings: UserSettings, host: str, port: int | None) -> ssl.SSLContext:

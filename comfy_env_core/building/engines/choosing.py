@@ -21,7 +21,7 @@ from comfy_env_core.building.engines.pixi_binary import (
     places,
 )
 from comfy_env_core.building.engines.reachability import Reachability
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.report import Phase, Report
@@ -127,7 +127,7 @@ class EngineChooser:
         try:
             path = download(self._store, self._settings, platform, fetcher, self._archives)
         except BuildError as error:
-            if is_demanded or error.cause is not BuildCause.NETWORK:
+            if is_demanded or error.cause not in NETWORK_CAUSES:
                 raise
             report.log(f"{error} Using the embedded engine.")
             return None

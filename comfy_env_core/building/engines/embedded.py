@@ -23,7 +23,7 @@ from comfy_env_core.building.engines.pypi_phase import PypiPhase
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.engines.uv import Uv, managed_pythons
 from comfy_env_core.building.engines.version_range import PythonWanted
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.user_settings import UserSettings
@@ -67,7 +67,7 @@ class EmbeddedEngine:
         try:
             conda = install_conda_packages(plan, workspace, tools, self._store, self._settings, report)
         except BuildError as error:
-            if _conda_names(plan) or error.cause not in (BuildCause.NETWORK, BuildCause.NO_SUCH_PACKAGE):
+            if _conda_names(plan) or error.cause not in (*NETWORK_CAUSES, BuildCause.NO_SUCH_PACKAGE):
                 raise
             report.log(f"{error} Only Python was wanted from there: it comes from this machine.")
             remove_tree(workspace.prefix)

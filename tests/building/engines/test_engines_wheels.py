@@ -40,7 +40,7 @@ def test_a_file_with_another_checksum_is_refused_and_nothing_is_left(tmp_path: P
 
     with serving(Lying({NAME: WHEEL}, as_json=as_json)) as index, pytest.raises(BuildError) as raised:
         install_wheels([PINNED], tmp_path / "target", settings_for(f"{index.url}/simple"))
-    assert raised.value.cause is BuildCause.NETWORK
+    assert raised.value.cause is BuildCause.CHECKSUM
     assert sha256(b"something else") in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
