@@ -20,6 +20,7 @@ import psutil
 
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.report import Report
+from comfy_env_core.building.stragglers import Marked, descendants_of
 from comfy_env_core.processes import Child, spawn
 
 log = logging.getLogger("comfy-env.building")
@@ -32,6 +33,9 @@ _NICENESS = 10
 
 #: Lines kept of one command; a compiler may write hundreds of thousands.
 _LINES_KEPT = 20_000
+
+#: A line that is longer (minified code, a progress bar without line ends) is cut: no log viewer could show it.
+_LONGEST_LINE = 4000
 
 #: Colours and cursor movements: some tools write them even into a pipe.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
@@ -69,8 +73,11 @@ def run_logged(
     A failing command is not an error here: look at `returncode`.
     """
     command = tuple(str(part) for part in argv)
+    marked = Marked(env)
     try:
-        child = spawn(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        child = spawn(
+            command, env=marked.environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
     except OSError as error:
         raise BuildError(
             BuildCause.INTERNAL,
@@ -78,12 +85,17 @@ def run_logged(
             "Check that the program exists and may be executed, then build again.",
         ) from error
     _give_way(child.pid)
+    lines: tuple[str, ...] | None = None
     try:
         lines = _follow(child, report, timeout_s, on_line or report.log)
     finally:
+        # Looked for only after trouble: a walk over all processes takes as long as a small command.
+        strays: list[psutil.Process] = descendants_of(child.pid) if lines is None else []
         # Also after a normal end: what the tool left running in its group must not outlive it in our prefix.
         child.kill_tree()
         code = child.wait(_REAP_TIMEOUT_S)
+        if lines is None or code != 0:
+            marked.kill(strays)
     if code is None:
         raise BuildError(
             BuildCause.INTERNAL,
@@ -133,11 +145,16 @@ def _read(stream: IO[bytes], output: queue.SimpleQueue[str]) -> None:
             *lines, pending = re.split(rb"[\r\n]+", pending + chunk)
             for line in lines:
                 _put(line, output)
+            if len(pending) > _LONGEST_LINE * 4:  # UTF-8 needs up to four bytes a character
+                _put(pending, output)
+                pending = b""
     _put(pending, output)
 
 
 def _put(line: bytes, output: queue.SimpleQueue[str]) -> None:
     text = _ESCAPE.sub("", line.decode("utf-8", "replace")).rstrip()
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[:_LONGEST_LINE]}… ({len(text) - _LONGEST_LINE} more characters)"
     if text:
         output.put(text)
 

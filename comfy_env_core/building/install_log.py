@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from comfy_env_core.building.user_settings import redact
+
 log = logging.getLogger("comfy-env.building")
 
 _KEPT = 2
@@ -31,11 +33,11 @@ class InstallLog:
         _rotate(path)
         self._file: IO[str] | None = open(path, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         for line in header:
-            self._write(f"# {line}")
+            self._write(f"# {redact(line)}")
 
     def line(self, text: str) -> None:
-        """One line (or several) of output with the time of day before it."""
-        for part in text.splitlines() or [""]:
+        """One line (or several) of output with the time of day before it, without passwords of URLs."""
+        for part in redact(text).splitlines() or [""]:
             with self._lock:
                 self._tail.append(part)
             self._write(f"{datetime.datetime.now().astimezone():%H:%M:%S} {part}")
@@ -47,7 +49,7 @@ class InstallLog:
 
     def close(self, outcome: str) -> None:
         """Writes how it ended as the last line and closes the file. Does nothing the second time."""
-        for part in outcome.splitlines():
+        for part in redact(outcome).splitlines():
             self._write(f"# {part}")
         with self._lock:
             file, self._file = self._file, None

@@ -34,12 +34,16 @@ _UV_TUNING = (
     "UV_CONCURRENT_INSTALLS",
     "UV_KEYRING_PROVIDER",
 )
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+#: Greedy: a password may hold an "@" that should have been written as "%40".
+_USERINFO = re.compile(r"(?<=://)[^/\s\"']+@")
+_SECRET_PARAMETER = re.compile(
+    r"(?i)([?&](?:[\w-]*(?:token|secret|password|signature|credential)|api[-_]?key|sig)=)[^&\s\"'#]+"
+)
 
 
 def redact(text: str) -> str:
-    """`text` with the user and password of every URL in it replaced by `***`."""
-    return _USERINFO.sub("***@", text)
+    """`text` with user, password and secret parameters of every URL in it replaced by `***`."""
+    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub("***@", text))
 
 
 def without_credentials(url: str) -> str:

@@ -117,3 +117,44 @@ def test_much_output_arrives_whole_and_in_order() -> None:
 def test_a_build_gives_way_to_what_else_runs() -> None:
     code = "import os, time\nwhile os.nice(0) < 10: time.sleep(0.01)\nprint('nice', os.nice(0))"
     assert run(code, Listening()) == (0, (f"nice {max(10, os.nice(0))}",))
+
+
+#: Starts three sleepers: in a session of its own, as an orphan of a session of its own, and without our environment.
+_LEAVING = """
+import os, subprocess, sys, time
+sleeper = [sys.executable, '-c', 'import time; time.sleep(60)']
+print(subprocess.Popen(sleeper, start_new_session=True).pid)
+orphan = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], start_new_session=True).pid, flush=True)"
+subprocess.run([sys.executable, '-c', orphan, *sleeper], start_new_session=True)
+print(subprocess.Popen(sleeper, start_new_session=True, env={}).pid)
+print('now')
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing leaves a job object")
+def test_a_cancel_also_ends_what_has_left_the_process_group() -> None:
+    report = Listening(cancel_at="now")
+    started = time.monotonic()
+    with pytest.raises(BuildError, match="cancelled"):
+        run(_LEAVING, report)
+    assert time.monotonic() - started < 5
+    assert len(report.lines) == 4
+    assert all(ends(int(pid)) for pid in report.lines[:3])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing leaves a job object")
+def test_a_tool_that_fails_leaves_no_daemon_behind() -> None:
+    code = _LEAVING.replace("time.sleep(60)\n", "sys.exit(1)\n")
+    returncode, lines = run(code, Listening())
+    assert returncode == 1
+    assert all(ends(int(pid)) for pid in lines[:2])
+
+
+def test_a_line_without_end_neither_fills_the_memory_nor_the_log() -> None:
+    code = "import sys\nfor _ in range(3000): sys.stdout.write('x' * 10_000)\nprint('\\nlast')"
+    started = time.monotonic()
+    lines = run(code, Listening())[1]
+    assert time.monotonic() - started < 5
+    assert lines[-1] == "last"
+    assert max(map(len, lines)) < 5000
