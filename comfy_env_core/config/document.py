@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,18 @@ KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where something stands in a file: its key there, and its line from 1 (None where that is not known)."""
+
+    key: KeyPath
+    line: int | None
+
+
+@dataclass(frozen=True)
 class Document:
     """`tables` is what TOML makes of `source`; a key is addressed by its path, ("target", "win-64", "dependencies").
 
+    `origins` is for a file of an older form, whose `tables` are converted: key today → where the file has it.
     Values are `Any` throughout this room until a reader has checked them: TOML lets a file put anything anywhere.
     """
 
@@ -41,9 +50,17 @@ class Document:
     source: bytes
     text: str
     tables: Mapping[str, Any]
+    origins: Mapping[KeyPath, Place] = field(default_factory=dict)
+
+    def place(self, key: KeyPath) -> Place:
+        """Where the key stands in the file, under whichever name it has there."""
+        for length in range(len(key), 0, -1):
+            if origin := self.origins.get(key[:length]):
+                return origin
+        return Place(key, self.line_of(key))
 
     def line_of(self, key: KeyPath) -> int | None:
-        """The line of the key, or of the nearest key around it."""
+        """The line of a key of the file, or of the nearest key around it."""
         lines = key_lines(self.text)
         for length in range(len(key), 0, -1):
             if key[:length] in lines:
@@ -52,17 +69,23 @@ class Document:
 
     def written_value(self, key: KeyPath) -> str | None:
         """A number as it stands in the file, where TOML's 3.1 was written 3.10; None if it does not follow its key."""
-        line = key_lines(self.text).get(key)
+        line = key_lines(self.text).get(self.place(key).key)
         if line is None:
             return None
         _, *values = self.text.split("\n")[line - 1].partition("#")[0].split("=")
         return values[0].strip() if len(values) == 1 else None
 
     def error(self, key: KeyPath, problem: str, remedy: str) -> ConfigError:
-        return ConfigError(self.path, dotted(key), self.line_of(key), problem, remedy)
+        return self.error_at(self.place(key), problem, remedy)
+
+    def error_at(self, place: Place, problem: str, remedy: str) -> ConfigError:
+        return ConfigError(self.path, dotted(place.key), place.line, problem, remedy)
 
     def warning(self, key: KeyPath, problem: str, remedy: str) -> ConfigWarning:
-        return ConfigWarning(self.path, dotted(key), self.line_of(key), problem, remedy)
+        return self.warning_at(self.place(key), problem, remedy)
+
+    def warning_at(self, place: Place, problem: str, remedy: str) -> ConfigWarning:
+        return ConfigWarning(self.path, dotted(place.key), place.line, problem, remedy)
 
 
 def dotted(key: KeyPath) -> str:
@@ -108,7 +131,25 @@ def _syntax_error(error: ValueError, text: str, path: Path) -> ConfigError:
     reason = re.sub(r"\s*\(at .*\)$", "", str(error))
     written = lines[line - 1].strip()[:_SHOWN_CHARACTERS] if line <= len(lines) else ""
     problem = f"this is not TOML: {reason}" + (f", in {written!r}" if written else "")
+    earlier = _same_key_above(lines[: line - 1], written)
+    if earlier is not None:
+        remedy = f"The same stands on line {earlier} already: keep one of the two"
+        return ConfigError(path, None, line, problem, remedy)
     return ConfigError(path, None, line, problem, _syntax_remedy(written))
+
+
+def _same_key_above(above: Sequence[str], written: str) -> int | None:
+    """The line that begins the same section or, within a section, sets the same key; None where there is none."""
+    is_header = written.startswith("[")
+    key = written.partition("#")[0].strip() if is_header else written.partition("=")[0].strip()
+    for number in range(len(above), 0, -1):
+        candidate = above[number - 1].strip()
+        if candidate.startswith("[") and not is_header:
+            return None
+        found = candidate.partition("#")[0].strip() if is_header else candidate.partition("=")[0].strip()
+        if found == key and (is_header or "=" in candidate):
+            return number
+    return None
 
 
 def _syntax_remedy(written: str) -> str:

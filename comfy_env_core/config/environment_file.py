@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .document import Document, KeyPath, read_document
+from .conversion import inline
+from .document import Document, KeyPath, dotted, read_document
 from .errors import ConfigError, ConfigWarning
-from .generations import OLDER_ENVIRONMENT_SECTIONS, refuse_named_environments, refuse_older_forms
+from .generations import PACK_SECTIONS, modernised
 from .options import Options, read_options
 from .pixi_tables import PIXI_KEYS, SEVERAL_ENVIRONMENTS, check_pixi_table
+from .prerequisites import PREREQUISITE_SECTIONS, Prerequisites, read_prerequisites
 from .python_version import read_python
 from .requirements import Requirement, read_conda, read_cuda_packages, read_pypi
 from .values import kind, table
 
 _OURS = frozenset(("python", "dependencies", "pypi-dependencies", "cuda", "env_vars", "options"))
+# What is asked for by the pack, not by one of its environments. Older forms had it here, beside the environments.
+_OF_THE_PACK = frozenset((*PREREQUISITE_SECTIONS, "types"))
 _KNOWN = _OURS | PIXI_KEYS | SEVERAL_ENVIRONMENTS
+# What people write for a key of this file, by habit from other tools → where it belongs.
+_HABITS = {
+    **dict.fromkeys(
+        ("pip", "pypi", "pip-dependencies", "requirements", "install-requires"), "[pypi-dependencies]"
+    ),
+    **dict.fromkeys(("conda-dependencies", "conda-packages"), "[dependencies]"),
+    **dict.fromkeys(("python-version", "requires-python"), 'python = "3.11", at the top of the file'),
+    **dict.fromkeys(("channels", "platforms"), "[workspace]"),
+    **dict.fromkeys(("index-url", "extra-index-urls", "find-links", "no-build"), "[pypi-options]"),
+    **dict.fromkeys(("environment", "environment-variables", "variables", "vars"), "[env_vars]"),
+}
+_ROOT_FILE_NAME = "comfy-env-root.toml"
+# A file that holds nothing but these made no environment when they were written.
+_NOT_OF_AN_ENVIRONMENT = _OF_THE_PACK | PACK_SECTIONS
 
 
 @dataclass(frozen=True)
@@ -28,7 +46,9 @@ class EnvSpec:
     `python` is a minor version ("3.10"), a patch release ("3.10.13"), a range (">=3.10,<3.12") or None for any.
     `dependencies` (conda) and `pypi_dependencies` map names to what the file says, in pixi's spelling; `python` is in
     neither. `passthrough` holds every other top-level key as TOML gave it; those of them that pixi's manifest does not
-    know are named by `unknown` and have a warning each.
+    know are named by `unknown` and have a warning each. `prerequisites` is what an older file asks for on behalf of its
+    pack. `is_environment`: the file says something of an environment, or nothing at all; one that speaks of its pack
+    alone isolates nothing.
     """
 
     path: Path
@@ -41,6 +61,8 @@ class EnvSpec:
     options: Options
     passthrough: Mapping[str, Any]
     warnings: tuple[ConfigWarning, ...]
+    prerequisites: Prerequisites = field(default_factory=Prerequisites)
+    is_environment: bool = True
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -50,9 +72,8 @@ class EnvSpec:
 
 def parse_env(text: bytes, path: Path) -> EnvSpec:
     """The environment that `text` describes; `path` is for messages. Raises ConfigError, and nothing else."""
-    document = read_document(text, path)
-    refuse_older_forms(document, OLDER_ENVIRONMENT_SECTIONS)
-    refuse_named_environments(document, _KNOWN)
+    as_written = read_document(text, path)
+    document, older = modernised(as_written, is_known=_is_known)
     unknown = _check_unclaimed(document)
     tables = document.tables
     options, option_warnings = read_options(document, ("options",), tables.get("options", {}))
@@ -66,9 +87,20 @@ def parse_env(text: bytes, path: Path) -> EnvSpec:
         cuda_packages=read_cuda_packages(document, ("cuda",), tables.get("cuda", {})),
         env_vars=_env_vars(document, tables.get("env_vars", {})),
         options=options,
-        passthrough={name: value for name, value in tables.items() if name not in _OURS},
-        warnings=option_warnings + unknown,
+        passthrough={name: value for name, value in tables.items() if name not in _OURS | _OF_THE_PACK},
+        warnings=(*older, *option_warnings, *unknown, *_of_the_pack(document)),
+        prerequisites=read_prerequisites(document),
+        is_environment=not as_written.tables or bool(as_written.tables.keys() - _NOT_OF_AN_ENVIRONMENT),
     )
+
+
+def _is_known(name: str) -> bool:
+    """Also of a slip in one of today's sections, which has an error of its own."""
+    return name in _KNOWN | _OF_THE_PACK or _plain(name) in _HABITS or bool(_close_to(name))
+
+
+def _close_to(name: str) -> list[str]:
+    return get_close_matches(_plain(name), sorted(_KNOWN), n=1, cutoff=0.8)
 
 
 def _check_unclaimed(document: Document) -> tuple[ConfigWarning, ...]:
@@ -82,19 +114,41 @@ def _check_unclaimed(document: Document) -> tuple[ConfigWarning, ...]:
             raise document.error((name,), "one file describes one environment", remedy)
         if name in PIXI_KEYS - _OURS:
             check_pixi_table(document, name, value)
-        elif name not in _OURS:
+        elif name not in _OURS | _OF_THE_PACK:
             warnings.append(_unknown(document, name))
     return tuple(warnings)
 
 
 def _unknown(document: Document, name: str) -> ConfigWarning:
     """A warning for a key nobody knows; ConfigError if it looks like a slip, since its packages would be missing."""
-    if close := get_close_matches(name.lower().replace("_", "-"), sorted(_KNOWN), n=1, cutoff=0.8):
+    if home := _HABITS.get(_plain(name)):
+        remedy = f"Write it under {home}" if home[0] == "[" else f"Write {home}"
+        raise document.error((name,), f"{name!r} is not a key of this file", remedy)
+    if close := _close_to(name):
         raise document.error(
             (name,), f"{name!r} is not a key of this file", f"Did you mean {close[0]!r}? Rename it"
         )
     remedy = "Remove it, or report it if it should mean something"
-    return document.warning((name,), f"{name!r} is not known here nor to pixi, and has no effect", remedy)
+    written = f"{dotted((name,))} = {inline(document.tables[name])}"
+    return document.warning((name,), f"{written} is not known here nor to pixi, and has no effect", remedy)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _of_the_pack(document: Document) -> Iterator[ConfigWarning]:
+    for name in (name for name in document.tables if name in _OF_THE_PACK):
+        content = table(document, (name,), document.tables[name])
+        if not content or list(content.values()) == [[]]:
+            continue
+        lines = ", ".join(f"{dotted((key,))} = {inline(value)}" for key, value in content.items())
+        problem = f"[{name}] is asked for by a pack, not by one of its environments"
+        if name == "types":
+            problem += ", and has no effect here"
+        yield document.warning(
+            (name,), problem, f"Move it into a {_ROOT_FILE_NAME} at the top of the pack: [{name}] {lines}"
+        )
 
 
 def _python(document: Document, dependencies: Mapping[str, Requirement]) -> str | None:

@@ -1,147 +1,203 @@
-"""Sections of older generations of the format, and how each is written today.
+"""Sections of older generations of the format, read as what they mean today.
 
-Published packs still carry them (the format moved several times). Each table maps a section's name to a function that
-shows the new spelling of what the section holds; nothing is guessed or dropped meanwhile, the file is refused.
+Published packs still carry them, since the format moved several times: one environment under [env] and [packages];
+environments under names of their own, [mocap] with [mocap.cuda] and [mocap.packages]; [cuda] with a version for each
+package; what a pack asks for beside its environments, in the same file. Each is converted, with a warning that shows
+the new spelling. What has no effect any more has a warning of its own, and what cannot be converted is an error.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .document import Document, dotted
-
-NewSpelling = Callable[[str, Any], str]
-
-ROOT_FILE_NAME = "comfy-env-root.toml"
+from .conversion import Conversion, inline
+from .document import Document, KeyPath, dotted
+from .errors import ConfigWarning
+from .older_packages import (
+    SYSTEMS,
+    conda,
+    cuda,
+    follows,
+    is_older_cuda,
+    packages,
+    requirements,
+    sources,
+    table,
+    wheel_sources,
+    without_effect,
+)
 
 # What only an environment written under its own name ([mocap], [mocap.cuda], [mocap.packages]) holds.
 _NAMED_ENVIRONMENT_KEYS = frozenset(
-    ("python", "cuda", "cuda_version", "pytorch_version", "packages", "requirements", "isolated")
+    (
+        *("python", "cuda", "cuda_version", "pytorch", "pytorch_version"),
+        *("packages", "requirements", "conda", "isolated"),
+    )
 )
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*(?:\[([^\]]*)\])?\s*([^;@]*)")
-_SHOWN = 3
+Section = Callable[[Conversion, KeyPath, Any], None]
 
 
-def refuse_older_forms(document: Document, spellings: Mapping[str, NewSpelling]) -> None:
-    """Raises ConfigError with the new spelling for the first section of the file that an older generation wrote."""
-    for section, content in document.tables.items():
-        if section in spellings:
-            remedy = spellings[section](section, content)
-            raise document.error((section,), f"[{section}] belongs to an older form of this file", remedy)
+def modernised(
+    document: Document, is_known: Callable[[str], bool]
+) -> tuple[Document, tuple[ConfigWarning, ...]]:
+    """The document in today's form, with a warning for each thing that was written in an older one.
+
+    `is_known`: of a section of today's file; what else has the shape of a named environment is one. Raises ConfigError.
+    """
+    named = [
+        name
+        for name, content in document.tables.items()
+        if _is_named_environment(content) and name not in _SECTIONS and not is_known(name)
+    ]
+    if len(named) > 1:
+        raise _several(document, named)
+    is_cuda_older = is_older_cuda(document.tables.get("cuda"))
+    if not (named or is_cuda_older or document.tables.keys() & _SECTIONS.keys()):
+        return document, ()
+    conversion = Conversion(document)
+    for name in document.tables:
+        if name in named:
+            _environment(conversion, (name,), conversion.take(name))
+            conversion.tell((name,), f"[{name}] is a named environment, from an older form of this file")
+        elif name == "cuda" and is_cuda_older:
+            cuda(conversion, ("cuda",), conversion.take(name))
+            conversion.tell(("cuda",), "[cuda] is written in an older form of this file")
+        elif name in _SECTIONS:
+            _SECTIONS[name](conversion, (name,), conversion.take(name))
+            conversion.tell((name,), f"[{name}] belongs to an older form of this file")
+    return conversion.converted(), tuple(conversion.warnings)
 
 
-def refuse_named_environments(document: Document, known: frozenset[str]) -> None:
-    """Raises ConfigError for the first section outside `known` that has the shape of a named environment."""
-    for section, content in document.tables.items():
-        if section not in known and isinstance(content, dict) and _NAMED_ENVIRONMENT_KEYS & content.keys():
-            problem = f"[{section}] is a named environment, from an older form of this file"
-            raise document.error((section,), problem, _named_environment(section, content))
+def modernised_root(document: Document) -> tuple[Document, tuple[ConfigWarning, ...]]:
+    """The same for a root file, of which only the sections for a whole pack were ever written in other ways."""
+    conversion = Conversion(document)
+    for name in ("node_packs", "system"):
+        if name in document.tables:
+            _SECTIONS[name](conversion, (name,), conversion.take(name))
+            conversion.tell((name,), f"[{name}] belongs to an older form of this file")
+    return conversion.converted(), tuple(conversion.warnings)
 
 
-def _to_root_file(section: str, content: Any) -> str:
-    return f"Move [{section}] into a {ROOT_FILE_NAME} at the top of the pack: {_sample(section, content)}"
+def _is_named_environment(content: Any) -> bool:
+    return isinstance(content, dict) and bool(_NAMED_ENVIRONMENT_KEYS & content.keys())
 
 
-def _to_node_reqs(section: str, content: Any) -> str:
-    return f"Rename the section: {_sample('node_reqs', content)}"
-
-
-def _node_packs_in_environment(section: str, content: Any) -> str:
-    return f"Move it into a {ROOT_FILE_NAME} at the top of the pack, as {_sample('node_reqs', content)}"
-
-
-def _isolation(section: str, content: Any) -> str:
-    python = content.get("python") if isinstance(content, dict) else None
-    return (
-        f"Write python = {json.dumps(str(python or '3.11'))} at the top of the file and remove [{section}]: "
-        "name, cuda and torch follow from the pack and from ComfyUI"
+def _several(document: Document, named: list[str]) -> Exception:
+    places = " and ".join(f"[{name}] on line {document.line_of((name,))}" for name in named)
+    first, second = named[:2]
+    return document.error(
+        (second,),
+        f"the file describes {len(named)} environments, {places}, but one file is one environment",
+        f"Put the nodes that use [{first}] and those that use [{second}] into directories of their own, each with a "
+        "comfy-env.toml that holds the keys of its environment",
     )
 
 
-def _packages(section: str, content: Any) -> str:
-    requirements = content.get("requirements") if isinstance(content, dict) else None
-    return f"Write them as [pypi-dependencies], one line each: {_pypi_lines(requirements)}"
+def _environment(conversion: Conversion, key: KeyPath, content: Any) -> None:
+    """[env], or an environment under a name: its keys are today's file, or once decided what follows by itself now."""
+    for name, value in table(conversion, key, content).items():
+        place = (*key, name)
+        if name in _ENVIRONMENT:
+            _ENVIRONMENT[name](conversion, place, value)
+        elif name in _SECTIONS:
+            _SECTIONS[name](conversion, place, value)
+        elif name in _TODAY:
+            _graft(conversion, (name,), place, value)
+        elif key == ("env",) and name.isupper():
+            remedy = f"Write environment variables under [env_vars]: {name} = {inline(str(value))}"
+            raise conversion.document.error(place, f"{name!r} has no meaning under [env]", remedy)
+        else:
+            without_effect(conversion, place, value)
 
 
-def _sources(section: str, content: Any) -> str:
-    urls = content.get("index_urls") if isinstance(content, dict) else None
-    return f"Write [pypi-options] extra-index-urls = {json.dumps(urls or ['https://…'])}, and find-links beside it"
+def _graft(conversion: Conversion, to: KeyPath, origin: KeyPath, value: Any) -> None:
+    """Writes a table key by key, or a plain value, from one place to another."""
+    if not isinstance(value, dict):
+        conversion.put(to, value, conversion.document.place(origin))
+        return
+    for name, inner in value.items():
+        conversion.put((*to, name), inner, conversion.document.place((*origin, name)))
 
 
-def _named_environment(section: str, content: Mapping[str, Any]) -> str:
-    steps = [f"Take its keys out of [{section}]"]
-    if "python" in content:
-        steps.append(f"python = {json.dumps(str(content['python']))} goes to the top of the file")
-    if isinstance(cuda := content.get("cuda"), dict):
-        steps.append(f"[{section}.cuda] becomes [cuda] packages = {_shown_list(cuda)}")
-    packages = content.get("packages")
-    if isinstance(packages, dict):
-        steps.append(
-            f"[{section}.packages] becomes [pypi-dependencies] {_pypi_lines(packages.get('requirements'))}"
+def _torch(conversion: Conversion, key: KeyPath, value: Any) -> None:
+    """A version of torch named beside the packages is a requirement on it; "auto" follows ComfyUI, as torch does."""
+    if value == "auto" or not isinstance(value, str):
+        follows(conversion, key, value)
+    else:
+        version = value if value[:1] in "<>=!~" else f"=={value}"
+        conversion.put(("pypi-dependencies", "torch"), version, conversion.document.place(key))
+
+
+def _system(conversion: Conversion, key: KeyPath, value: Any) -> None:
+    """[system] linux = ["libgl1"]: names for apt, and for brew on macOS."""
+    for name, content in table(conversion, key, value).items():
+        place = (*key, name)
+        manager = {"linux": "apt", "osx": "brew"}.get(SYSTEMS.get(name, ""))
+        listed = content.get("packages") if isinstance(content, dict) else content
+        if manager and isinstance(listed, list):
+            conversion.extend((manager, "packages"), listed, conversion.document.place(place))
+        else:
+            without_effect(conversion, place, content)
+
+
+def _local(conversion: Conversion, key: KeyPath, value: Any) -> None:
+    """What was once installed into ComfyUI's own Python, which is never changed: the environment gets it."""
+    for name, content in table(conversion, key, value).items():
+        place = (*key, name)
+        if name in ("cuda", "packages"):
+            _ENVIRONMENT[name](conversion, place, content)
+        else:
+            without_effect(conversion, place, content)
+
+
+def _filled_in(conversion: Conversion, key: KeyPath, value: Any) -> None:
+    for name, content in table(conversion, key, value).items():
+        problem = (
+            f"{dotted((*key, name))} = {content!r} was filled in where {{{name}}} stands, and nowhere else"
         )
-    if {"cuda_version", "pytorch_version"} & content.keys():
-        steps.append("cuda_version and pytorch_version follow from ComfyUI and are removed")
-    return "; ".join(steps)
+        conversion.no_effect(conversion.document.place((*key, name)), problem, "Write the value itself there")
 
 
-def _local(section: str, content: Any) -> str:
-    cuda = content.get("cuda") if isinstance(content, dict) else None
-    listed = _shown_list(cuda if isinstance(cuda, dict) else {})
-    return (
-        "ComfyUI's own Python is never changed: put the nodes that need these packages into a directory with a "
-        f"comfy-env.toml of its own, holding [cuda] packages = {listed}"
+def _nothing(conversion: Conversion, key: KeyPath, value: Any) -> None:
+    for name, content in table(conversion, key, value).items():
+        without_effect(conversion, (*key, name), content)
+
+
+def _node_packs(conversion: Conversion, key: KeyPath, value: Any) -> None:
+    _graft(conversion, ("node_reqs",), key, table(conversion, key, value))
+
+
+_SECTIONS: Mapping[str, Section] = {
+    "env": _environment,
+    "packages": packages,
+    "conda": conda,
+    "sources": sources,
+    "wheel_sources": wheel_sources,
+    "variables": _filled_in,
+    "worker": _nothing,
+    "local": _local,
+    "system": _system,
+    "node_packs": _node_packs,
+}
+#: Those that say nothing of an environment.
+PACK_SECTIONS = frozenset(("local", "system", "node_packs"))
+
+_ENVIRONMENT: Mapping[str, Section] = {
+    "python": lambda conversion, key, value: _graft(conversion, ("python",), key, value),
+    "cuda": cuda,
+    "cuda_version": follows,
+    "pytorch": _torch,
+    "pytorch_version": _torch,
+    "packages": packages,
+    "requirements": requirements,
+    "conda": conda,
+}
+
+#: Sections that an environment under a name may hold as they are.
+_TODAY = frozenset(
+    (
+        *("dependencies", "pypi-dependencies", "pypi-options", "env_vars", "options", "target", "workspace"),
+        *("apt", "brew", "node_reqs", "types", "activation", "system-requirements"),
     )
-
-
-def _sample(section: str, content: Any) -> str:
-    """The section as it would be written, shortened to its first keys."""
-    if not isinstance(content, dict):
-        return f"[{section}]"
-    lines = [f"{dotted((name,))} = {json.dumps(value, default=str)}" for name, value in content.items()]
-    return ", ".join([f"[{section}] " + (lines[0] if lines else ""), *lines[1:_SHOWN]]).strip() + _more(lines)
-
-
-def _shown_list(names: Mapping[str, Any]) -> str:
-    return json.dumps(list(names)[:_SHOWN] or ["name"]) + _more(names)
-
-
-def _pypi_lines(requirements: Any) -> str:
-    texts = [text for text in requirements if isinstance(text, str)] if isinstance(requirements, list) else []
-    return ", ".join(_pypi_line(text) for text in texts[:_SHOWN] or ["name"]) + _more(texts)
-
-
-def _pypi_line(requirement: str) -> str:
-    match = _REQUIREMENT.match(requirement)
-    if match is None:
-        return json.dumps(requirement)
-    name, extras, version = match.groups()
-    version_text = json.dumps(version.strip() or "*")
-    if not extras:
-        return f"{name} = {version_text}"
-    return f"{name} = {{ version = {version_text}, extras = {json.dumps([e.strip() for e in extras.split(',')])} }}"
-
-
-def _more(items: Any) -> str:
-    return ", and so on" if len(items) > _SHOWN else ""
-
-
-# System packages and other packs are asked for by the pack, not by one of its environments.
-OLDER_ENVIRONMENT_SECTIONS: Mapping[str, NewSpelling] = {
-    "apt": _to_root_file,
-    "brew": _to_root_file,
-    "node_reqs": _to_root_file,
-    "types": _to_root_file,
-    "node_packs": _node_packs_in_environment,
-    "env": _isolation,
-    "packages": _packages,
-    "sources": _sources,
-    "local": _local,
-}
-
-OLDER_ROOT_SECTIONS: Mapping[str, NewSpelling] = {
-    "node_packs": _to_node_reqs,
-    "local": _local,
-}
+)

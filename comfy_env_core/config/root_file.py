@@ -10,7 +10,7 @@ from typing import Any
 
 from .document import Document, read_document
 from .errors import ConfigWarning
-from .generations import OLDER_ROOT_SECTIONS, refuse_older_forms
+from .generations import modernised_root
 from .prerequisites import PREREQUISITE_SECTIONS, Prerequisites, read_prerequisites
 from .values import kind, table
 
@@ -20,7 +20,7 @@ BUILTIN, CUSTOM = "builtin", "custom"
 CODEC_FILE_NAME = "serialization.py"
 # Sections that other tools install into ComfyUI's own Python; here that Python is never changed.
 _HOST_SECTIONS = frozenset(
-    ("python", "cuda", "dependencies", "pypi-dependencies", "env_vars", "target", "options")
+    ("python", "cuda", "dependencies", "pypi-dependencies", "env_vars", "target", "options", "local")
 )
 
 
@@ -43,8 +43,7 @@ class RootSpec:
 
 def parse_root(text: bytes, path: Path) -> RootSpec:
     """What `text` asks for; `path` is for messages. Raises ConfigError, and nothing else."""
-    document = read_document(text, path)
-    refuse_older_forms(document, OLDER_ROOT_SECTIONS)
+    document, older = modernised_root(read_document(text, path))
     tables = document.tables
     passthrough = {name: value for name, value in tables.items() if name not in _OURS}
     return RootSpec(
@@ -53,8 +52,9 @@ def parse_root(text: bytes, path: Path) -> RootSpec:
         prerequisites=read_prerequisites(document),
         types=_types(document, tables.get("types", {})),
         passthrough=passthrough,
-        warnings=tuple(
-            _without_effect(document, name) for name, value in passthrough.items() if not _is_empty(value)
+        warnings=(
+            *older,
+            *(_without_effect(document, name) for name, value in passthrough.items() if not _is_empty(value)),
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from comfy_env_core.config import ConfigError, EnvSpec, HostNeed
+from comfy_env_core.config import EnvSpec, HostNeed
 
 Reader = Callable[[str], EnvSpec]
 
@@ -42,17 +42,6 @@ triton = ">=3.0.0"
 
 [system-requirements]
 libc = "2.28"
-"""
-
-NAMED_ENVIRONMENT = """[mocap]
-python = "3.11"
-cuda_version = "auto"
-
-[mocap.cuda]
-detectron2 = "*"
-
-[mocap.packages]
-requirements = ["bpy==4.2"]
 """
 
 
@@ -132,35 +121,3 @@ def test_unknown_options_are_kept_and_warned_of(env: Reader) -> None:
 
 def test_pypi_requirement_without_a_version_is_any_version_of_it(env: Reader) -> None:
     assert env('[pypi-dependencies]\ntrimesh = { extras = ["easy"] }').pypi_dependencies
-
-
-@pytest.mark.parametrize(
-    ("text", "remedy"),
-    [
-        (
-            '[apt]\npackages = ["libgl1"]',
-            'comfy-env-root.toml at the top of the pack: [apt] packages = ["libgl1"]',
-        ),
-        ('[node_reqs]\nKJ = "kijai/KJ"', '[node_reqs] KJ = "kijai/KJ"'),
-        ('[node_packs]\nKJ = "kijai/KJ"', '[node_reqs] KJ = "kijai/KJ"'),
-        ('[env]\nname = "x"\npython = "3.10"', 'python = "3.10" at the top'),
-        ('[packages]\nrequirements = ["a>=1", "b[c]"]', 'a = ">=1", b = { version = "*", extras = ["c"] }'),
-        ('[local.cuda]\nflash-attn = "2.8"', '[cuda] packages = ["flash-attn"]'),
-        (
-            NAMED_ENVIRONMENT,
-            'python = "3.11" goes to the top of the file; [mocap.cuda] becomes [cuda] packages = ["detectron2"]',
-        ),
-        (NAMED_ENVIRONMENT, '[mocap.packages] becomes [pypi-dependencies] bpy = "==4.2"'),
-        (
-            '[isolated]\npython = "3.11"',
-            'Take its keys out of [isolated]; python = "3.11" goes to the top of the file',
-        ),
-    ],
-)
-def test_sections_of_older_generations_are_refused_with_their_new_spelling(
-    env: Reader, text: str, remedy: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        env(text)
-    assert remedy in caught.value.remedy
-    assert caught.value.line == 1

@@ -36,9 +36,12 @@ def test_empty_sections_ask_for_nothing_and_warn_of_nothing(root: Reader) -> Non
     assert root("[cuda]\npackages = []\n[dependencies]\n[apt]\npackages = []\n").warnings == ()
 
 
-def test_node_packs_are_refused_with_their_new_name(root: Reader) -> None:
-    with pytest.raises(ConfigError, match=r'Rename the section: \[node_reqs\] KJ = "kijai/KJ"'):
-        root('[node_packs]\nKJ = "kijai/KJ"')
+def test_node_packs_are_read_as_what_they_are_called_today(root: Reader) -> None:
+    spec = root('[node_packs]\nKJ = "kijai/ComfyUI-KJNodes"\n')
+    assert [required.directory for required in spec.prerequisites.node_reqs] == ["KJ"]
+    (warning,) = spec.warnings
+    assert warning.line == 1
+    assert '[node_reqs] KJ = "kijai/ComfyUI-KJNodes"' in warning.remedy
 
 
 @pytest.mark.parametrize("way", ['"pickle"', '"Custom"', "true", "{ codec = 1 }"])
