@@ -33,6 +33,7 @@ class BuildCause(enum.Enum):
     IMPORT_FAILED = "import_failed"  #: everything was installed, but it does not import
     DAMAGED_FILES = "damaged_files"  #: what was installed is not what the package's own list of files says
     TIMED_OUT = "timed_out"
+    OTHER_TOOL = "other_tool"  #: apt, brew or git could not do what it was asked, for a reason in its own words
     INTERNAL = "internal"  #: our own mistake
 
 
@@ -89,6 +90,7 @@ REMEDIES: Mapping[BuildCause, str] = {
     f"version. {_AUTHOR}",
     BuildCause.DAMAGED_FILES: "Check the disk for errors, then build again.",
     BuildCause.TIMED_OUT: "See the log for where it stood; build again if the network or the disk was slow.",
+    BuildCause.OTHER_TOOL: "The last lines are its own words.",
     BuildCause.INTERNAL: "Build again; if it stays, report it with the log.",
 }
 

@@ -94,15 +94,16 @@ class Fetcher:
         except (OSError, http.client.HTTPException) as error:
             return fetch_error(url, error, self._proxies())
 
-    def download(self, url: str, path: Path, sha256: str, *, limit_bytes: int = 1 << 30) -> None:
-        """Writes the file at `url` to `path`, which exists afterwards only if its sha256 is the given one.
+    def download(self, url: str, path: Path, sha256: str | None, *, limit_bytes: int = 1 << 30) -> None:
+        """Writes the file at `url` to `path`, which exists afterwards only if it came whole and its sha256 is the
+        given one (None: nobody publishes one).
 
         Raises `NotThere` or BuildError: as `page`, CHECKSUM, DISK_FULL, PERMISSION.
         """
         temporary = path.with_name(f"{path.name}.part")
         try:
             digest = self._stream(url, temporary, limit_bytes)
-            if digest != sha256:
+            if sha256 is not None and digest != sha256:
                 raise BuildError(
                     BuildCause.CHECKSUM,
                     f"Downloading {redact(url)!r} gave a file with sha256 {digest}, expected {sha256}.",
