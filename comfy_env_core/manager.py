@@ -154,7 +154,9 @@ class Manager:
     def names_of(self, environment_id: str) -> str:
         """The sites that use an environment, for people."""
         users = [
-            r.id for r in self.sites.values() if r.workspace is not None and r.workspace.id == environment_id
+            r.id
+            for r in self.sites.values()
+            if r.environment is not None and r.environment.id == environment_id
         ]
         return ", ".join(sorted(users)) or environment_id
 

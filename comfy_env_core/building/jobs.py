@@ -65,7 +65,7 @@ class Job:
             started_at=time.time(),
             elapsed_s=0.0,
             error=None,
-            log_path=builder.store.workspace(plan.environment_id).log_path,
+            log_path=builder.store.environment(plan.environment_id).log_path,
         )
 
     @property
@@ -131,12 +131,12 @@ class Job:
 
     def complete(self) -> None:
         """Links, then moves to DONE: whoever hears of it finds the link."""
-        workspace = self._builder.store.workspace(self.environment_id)
+        environment = self._builder.store.environment(self.environment_id)
         linked: dict[Path, str | None] = {}
         while not self._complete_if_linked(linked):
             for directory in self._snapshot.site_dirs:
                 if directory not in linked:
-                    linked[directory] = link(directory, workspace)
+                    linked[directory] = link(directory, environment)
 
     def _complete_if_linked(self, linked: Mapping[Path, str | None]) -> bool:
         """False when a directory was added in the meantime."""
@@ -246,8 +246,8 @@ class Builder:
     ) -> Job:
         """The job that builds this plan: the one under way, or a new one. Higher priorities start first.
 
-        `rebuild` builds also what is done, for one that misbehaves: stop its workers first. If the new build fails, the
-        old environment is back in its place although the job has failed.
+        `rebuild` builds also what is done, for one that misbehaves: beside it, so that it serves until the new one is
+        done, and goes on if the job fails.
         An environment that is done already costs a link and no thread. Raises RuntimeError after `shutdown`.
         """
         with self._lock:
@@ -320,7 +320,7 @@ class Builder:
 
     def _finish_at_once(self, job: Job) -> bool:
         try:
-            if not is_sound(self.store.workspace(job.environment_id)):
+            if not is_sound(self.store.environment(job.environment_id)):
                 return False
         except BuildError as error:
             job.fail(error)

@@ -1,4 +1,4 @@
-"""How much room environments take, and how to get it back."""
+"""How much room environments take."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from comfy_env_core.environments.atomic import remove_trash, remove_tree
-from comfy_env_core.environments.locks import build_lock
-from comfy_env_core.environments.store import Store, Workspace
-
-
-class EnvironmentBusy(Exception):
-    """The environment is being built right now, here or in another process, and cannot be removed."""
+from comfy_env_core.environments.store import Environment, Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,33 +40,6 @@ def measure(directory: Path) -> Size:
     return Size(total, own)
 
 
-def remove_environment(store: Store, environment_id: str) -> None:
-    """Removes one environment. Raises `EnvironmentBusy` while it is built, OSError when the disk refuses.
-
-    Stop its workers first: on Windows a file in use cannot be removed, elsewhere they would fail at their next import.
-    """
-    workspace = store.workspace(environment_id)
-    lock = build_lock(store, environment_id)
-    if not lock.try_acquire():
-        holder = lock.holder()
-        by = f" by process {holder}" if holder else ""
-        raise EnvironmentBusy(
-            f"Environment {environment_id!r} is being built{by} and was not removed: cancel the build or wait for it."
-        )
-    try:
-        discard_done(workspace)
-        remove_tree(workspace.directory)
-    finally:
-        lock.release()
-    remove_trash(store.root)
-
-
-def discard_done(workspace: Workspace) -> None:
-    """From here on the prefix counts as unfinished, whatever interrupts us next."""
-    workspace.done_path.unlink(missing_ok=True)
-    workspace.meta_path.unlink(missing_ok=True)
-
-
-def unused(store: Store, used_ids: Collection[str]) -> tuple[Workspace, ...]:
+def unused(store: Store, used_ids: Collection[str]) -> tuple[Environment, ...]:
     """The environments that `used_ids` does not name. Other ComfyUIs may use them: ask before removing."""
-    return tuple(workspace for workspace in store.workspaces() if workspace.id not in used_ids)
+    return tuple(environment for environment in store.environments() if environment.id not in used_ids)

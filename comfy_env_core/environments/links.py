@@ -7,28 +7,29 @@ import stat
 import sys
 from pathlib import Path
 
-from comfy_env_core.environments.store import PREFIX_OF_NAME, Workspace
+from comfy_env_core.environments.environment import Environment
+from comfy_env_core.environments.workspace import PREFIX_OF_NAME
 
 if sys.platform == "win32":
     import _winapi
 
 
-def link(site_dir: Path, workspace: Workspace) -> str | None:
-    """Makes `site_dir/_env_<id>` lead to the workspace and removes links to environments the site had before.
+def link(site_dir: Path, environment: Environment) -> str | None:
+    """Makes `site_dir/_env_<id>` lead to the environment and removes links to environments the site had before.
 
     None when the link is right, else a sentence why there is none. Never raises for what the disk refuses, and never
     touches anything that is not a link.
     """
-    place = site_dir / workspace.directory.name
+    place = site_dir / environment.directory.name
     try:
-        _remove_outdated(site_dir, workspace)
+        _remove_outdated(site_dir, environment)
         if _is_link(place):
-            if _leads_to(place, workspace.directory):
+            if _leads_to(place, environment.directory):
                 return None
             os.unlink(place)
         elif place.exists():
             return f"No link {str(place)!r}: something that is not a link is already there; it is left alone."
-        _make_link(place, workspace.directory)
+        _make_link(place, environment.directory)
     except OSError as error:
         return (
             f"No link {str(place)!r} to the environment: {error.strerror or error}. "
@@ -37,13 +38,13 @@ def link(site_dir: Path, workspace: Workspace) -> str | None:
     return None
 
 
-def _remove_outdated(site_dir: Path, workspace: Workspace) -> None:
+def _remove_outdated(site_dir: Path, environment: Environment) -> None:
     """Links to other environments of the same store, or to nothing, are what an earlier version of the file left."""
     for place in site_dir.glob(f"{PREFIX_OF_NAME}*"):
-        if place.name == workspace.directory.name or not _is_link(place):
+        if place.name == environment.directory.name or not _is_link(place):
             continue
         target = Path(os.readlink(place).removeprefix("\\\\?\\"))
-        if target.parent == workspace.directory.parent or not place.exists():
+        if target.parent == environment.directory.parent or not place.exists():
             os.unlink(place)
 
 

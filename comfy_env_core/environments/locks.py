@@ -54,7 +54,7 @@ class ProcessLock:
 
 def build_lock(store: Store, environment_id: str) -> ProcessLock:
     """The lock of one environment: hold it to build, rebuild or remove it. Creates the directory of the locks."""
-    return _lock(store, f"build-{store.workspace(environment_id).id}")
+    return _lock(store, f"build-{store.environment(environment_id).id}")
 
 
 def pypi_lock(store: Store) -> ProcessLock:

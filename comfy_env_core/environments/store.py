@@ -8,57 +8,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from comfy_env_core.environments.meta import Meta, read_meta
+from comfy_env_core.environments.environment import Environment
+from comfy_env_core.environments.workspace import PREFIX_OF_NAME, Workspace
 
-PREFIX_OF_NAME = "_env_"
-
-
-@dataclasses.dataclass(frozen=True)
-class Workspace:
-    """The directory of one environment. Nothing here is created by looking at it."""
-
-    directory: Path
-
-    @property
-    def id(self) -> str:
-        return self.directory.name.removeprefix(PREFIX_OF_NAME)
-
-    @property
-    def prefix(self) -> Path:
-        """The prefix itself, at the place where pixi puts it, whichever engine fills it."""
-        return self.directory / ".pixi" / "envs" / "default"
-
-    @property
-    def python(self) -> Path:
-        """The environment's interpreter, whether conda or a venv laid the prefix out (they differ on Windows)."""
-        if sys.platform != "win32":
-            return self.prefix / "bin" / "python"
-        conda, venv = self.prefix / "python.exe", self.prefix / "Scripts" / "python.exe"
-        return venv if venv.exists() and not conda.exists() else conda
-
-    @property
-    def manifest_path(self) -> Path:
-        return self.directory / "pixi.toml"
-
-    @property
-    def log_path(self) -> Path:
-        return self.directory / "install.log"
-
-    @property
-    def meta_path(self) -> Path:
-        return self.directory / "meta.json"
-
-    @property
-    def done_path(self) -> Path:
-        return self.directory / ".done"
-
-    def is_done(self) -> bool:
-        """Whether the environment was filled and verified. Costs one stat; the file is written atomically, last."""
-        return self.done_path.exists()
-
-    def read_meta(self) -> Meta:
-        """What the last successful build recorded. Raises `DamagedMeta` when it is missing or cannot be read."""
-        return read_meta(self.meta_path)
+__all__ = ["Environment", "Store", "Workspace"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +28,18 @@ class Store:
             return cls(Path(os.path.abspath(os.path.expanduser(chosen))))
         return cls(Path("C:/ce") if sys.platform == "win32" else Path.home() / ".ce")
 
-    def workspace(self, environment_id: str) -> Workspace:
+    def environment(self, environment_id: str) -> Environment:
         """The place of one environment. Ids are 8 hex digits; anything else raises ValueError, never a path."""
-        if len(environment_id) != 8 or not set(environment_id) <= set("0123456789abcdef"):
+        if not _is_id(environment_id):
             raise ValueError(f"An environment id is 8 hex digits, got {environment_id!r}.")
-        return Workspace(self.root / f"{PREFIX_OF_NAME}{environment_id}")
+        return Environment(self.root / f"{PREFIX_OF_NAME}{environment_id}")
 
-    def workspaces(self) -> Iterator[Workspace]:
-        """Every environment directory that exists, built or not, in the order of their ids."""
+    def environments(self) -> Iterator[Environment]:
+        """Every environment that has a directory, built or not, in the order of their ids."""
         for directory in sorted(self.root.glob(f"{PREFIX_OF_NAME}*")):
-            if directory.is_dir() and not directory.is_symlink():
-                yield Workspace(directory)
+            name = directory.name.removeprefix(PREFIX_OF_NAME)
+            if _is_id(name) and directory.is_dir() and not directory.is_symlink():
+                yield Environment(directory)
 
     @property
     def cache_dir(self) -> Path:
@@ -106,3 +60,7 @@ class Store:
     @property
     def descriptions_dir(self) -> Path:
         return self.root / "descriptions"
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 8 and set(text) <= set("0123456789abcdef")

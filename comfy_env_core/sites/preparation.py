@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
-from comfy_env_core.environments.store import Store
+from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.sites.failure import SiteFailure, failure_of
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import SiteRecord, read_record, record_path, write_record
@@ -98,8 +98,7 @@ class Preparation:
         site = runtime.site
         runtime.record = record = read_record(self._record_path(runtime))
         if record is not None:
-            known = self._store.workspace(record.environment_id)
-            runtime.serving = known if known.is_done() else None
+            runtime.serving = self._store.environment(record.environment_id).current()
             runtime.host_need = HostNeed(record.host_need)
         if site.error is not None:
             self._move(runtime, SiteState.FAILED, failure_of(site.error, site.config_path))
@@ -107,12 +106,9 @@ class Preparation:
         runtime.source = source_fingerprint(site, self._nested(site))
         runtime.plan_key = self._planner.plan_key(site, runtime.source, runtime.host_need)
         if record is not None and record.plan_key == runtime.plan_key:
-            runtime.workspace = self._store.workspace(record.environment_id)
-        if (
-            runtime.serving is not None
-            and runtime.serving == runtime.workspace
-            and runtime.has_described_all()
-        ):
+            runtime.environment = self._store.environment(record.environment_id)
+        is_known = runtime.was_described_in(runtime.serving) and runtime.has_described_all()
+        if runtime.environment is not None and is_known:
             self._move(runtime, SiteState.READY)
         elif runtime.serving is not None:
             self._move(runtime, SiteState.STALE)
@@ -141,11 +137,15 @@ class Preparation:
 
     def _prepare(self, runtime: SiteRuntime) -> None:
         try:
-            self._build(runtime)
-            if runtime.record is not None and runtime.workspace is not None and runtime.has_described_all():
-                runtime.adopt(runtime.record, runtime.workspace)  # the same environment, built once more
+            workspace = self._build(runtime)
+            if (
+                runtime.record is not None
+                and runtime.was_described_in(workspace)
+                and runtime.has_described_all()
+            ):
+                runtime.adopt(runtime.record, workspace)  # the same environment, built once more
             while not self._is_finished(runtime):
-                self._describe(runtime)
+                self._describe(runtime, workspace)
         except Exception as error:  # noqa: BLE001  # this thread's boundary: every failure becomes the site's state
             self._keep_traceback(runtime, error)
             with self._lock:
@@ -163,25 +163,26 @@ class Preparation:
         except OSError as problem:
             log.warning("%s: cannot write %s (%s)", runtime.id, path, problem, exc_info=error)
 
-    def _build(self, runtime: SiteRuntime) -> None:
-        """Leaves the site describing, its environment done. Raises BuildError."""
+    def _build(self, runtime: SiteRuntime) -> Workspace:
+        """Leaves the site describing; what it is to be described in. Raises BuildError."""
         site = runtime.site
-        if runtime.workspace is None or not runtime.workspace.is_done():
+        if not self._is_built(runtime):
             self._move(runtime, SiteState.BUILDING)
             plan = self._planner.plan(site, self._nested(site))
-            runtime.workspace = self._store.workspace(plan.environment_id)
+            runtime.environment = self._store.environment(plan.environment_id)
             runtime.host_need = plan.host_need
             runtime.plan_key = self._planner.plan_key(site, runtime.source, plan.host_need)
             error = self._builder.submit(plan, [site.directory]).wait().error
             if error is not None:
                 raise error
         self._move(runtime, SiteState.DESCRIBING)
+        assert runtime.environment is not None, "a site is planned before it is described"
+        # Without one it was deleted a moment ago; the worker's start says so.
+        return runtime.environment.current() or runtime.environment.generation(1)
 
-    def _describe(self, runtime: SiteRuntime) -> None:
-        """Lets a worker of the site's own environment import what the host wants, and remembers what it says."""
+    def _describe(self, runtime: SiteRuntime, workspace: Workspace) -> None:
+        """Lets a worker in `workspace` import what the host wants, and remembers what it says."""
         self._workers_allowed.wait()
-        workspace = runtime.workspace
-        assert workspace is not None, "a site is planned before it is described"
         runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
         limit_s = self._import_timeout_s
         descriptions = {
@@ -192,7 +193,8 @@ class Preparation:
         }
         record = SiteRecord(
             plan_key=runtime.plan_key,
-            environment_id=workspace.id,
+            environment_id=workspace.environment_id,
+            generation=workspace.number,
             host_need=runtime.host_need.value,
             has_torch=any(package.name == "torch" for package in workspace.read_meta().packages),
             source=runtime.source,
@@ -215,7 +217,7 @@ class Preparation:
     def _is_finished(self, runtime: SiteRuntime) -> bool:
         """Ends the preparing in one step with the check: a module that is wanted a moment later starts it again."""
         with self._lock:
-            if not runtime.has_described_all():
+            if not (runtime.was_described_in(runtime.serving) and runtime.has_described_all()):
                 return False
             self._preparing.discard(runtime.id)
             runtime.move(SiteState.READY)
@@ -232,7 +234,7 @@ class Preparation:
             return self._made_builder
 
     def _is_built(self, runtime: SiteRuntime) -> bool:
-        return runtime.workspace is not None and runtime.workspace.is_done()
+        return runtime.environment is not None and runtime.environment.is_done()
 
     def _record_path(self, runtime: SiteRuntime) -> Path:
         return record_path(self._store.descriptions_dir, runtime.site.directory)

@@ -11,7 +11,7 @@ from typing import Any
 from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Site
 from comfy_env_core.environments.states import SITE_MOVES, SiteState
-from comfy_env_core.environments.store import Workspace
+from comfy_env_core.environments.store import Environment, Workspace
 from comfy_env_core.sites.failure import SiteFailure
 from comfy_env_core.sites.record import SiteRecord
 
@@ -21,9 +21,9 @@ Description = Mapping[str, Any]
 class SiteRuntime:
     """Thread-safe. The manager moves it along; the host's import hooks ask it for descriptions.
 
-    - `workspace`: the environment that the site's file asks for now, None before it is planned.
-    - `serving`: the environment that its nodes run in: `workspace` once it is ready, before that the one of the last
-      description as long as it still exists.
+    - `environment`: the one that the site's file asks for now, None before it is planned.
+    - `serving`: the generation that its nodes run in: the current one of `environment` once it is ready, before that
+      the one of the last description's environment as long as it still exists.
     - `notice`: what the user should know of nodes that run all the same.
     """
 
@@ -33,7 +33,7 @@ class SiteRuntime:
         self.state = SiteState.UNBUILT
         self.failure: SiteFailure | None = None
         self.notice: str | None = None
-        self.workspace: Workspace | None = None
+        self.environment: Environment | None = None
         self.serving: Workspace | None = None
         self.record: SiteRecord | None = None
         self.host_need = HostNeed.NONE
@@ -108,6 +108,15 @@ class SiteRuntime:
         with self._lock:
             return tuple(sorted(self.wanted)) or (self.own_module_name,)
 
+    def was_described_in(self, workspace: Workspace | None) -> bool:
+        """Whether it was a worker in `workspace` that described the nodes."""
+        record = self.record
+        return (
+            record is not None
+            and workspace is not None
+            and (record.environment_id, record.generation) == (workspace.environment_id, workspace.number)
+        )
+
     def has_described_all(self) -> bool:
         """Whether the record is up to date with the source and with what the host wants."""
         record = self.record
@@ -120,7 +129,9 @@ class SiteRuntime:
 
     def is_complete(self) -> bool:
         """Whether nothing is left to do: built, and everything that the host wants is described."""
-        return self.state is SiteState.READY and self.has_described_all()
+        return (
+            self.state is SiteState.READY and self.was_described_in(self.serving) and self.has_described_all()
+        )
 
     def wait_until_settled(self, timeout_s: float | None) -> bool:
         """Waits until the site is ready or failed. False when the time ran out."""
@@ -139,16 +150,16 @@ class SiteRuntime:
 
     def status(self) -> SiteStatus:
         with self._lock:
-            workspace = self.workspace
+            environment = self.environment
             return SiteStatus(
                 id=self.id,
                 pack=self.site.pack.name,
                 state=self.state,
                 failure=self.failure,
                 notice=self.notice,
-                environment_id=workspace.id if workspace is not None else None,
+                environment_id=environment.id if environment is not None else None,
                 nodes=self.record.node_names() if self.record is not None else (),
-                log_path=workspace.log_path if workspace is not None else None,
+                log_path=environment.log_path if environment is not None else None,
             )
 
 

@@ -58,7 +58,7 @@ class SiteWorkers:
         workspace: Workspace | None = None,
         timeout_s: float | None = None,
     ) -> WorkerCall:
-        """Calls the site's worker in `workspace`, or in the environment that serves, starting it if need be.
+        """Calls the site's worker in `workspace`, or in the generation that serves, starting it if need be.
 
         Raises SiteNotReady or WorkerStartError.
         """
@@ -139,7 +139,7 @@ class SiteWorkers:
             env_vars=site.spec.env_vars if site.spec is not None else {},
             comfyui=self._comfyui_source if needs_comfyui else None,
             host_facts={**self._host_facts, "pack_paths": entries_of_pack(site.pack.path, sys.path)},
-            pycache_dir=self._store.cache_dir / "pycache" / workspace.id,
+            pycache_dir=self._store.cache_dir / "pycache" / workspace.environment_id,
             log_path=self.log_path(runtime),
             codec_file=self._codec_files.get(own),
             other_codec_files=tuple(path for name, path in others if name != own),
@@ -153,6 +153,6 @@ class SiteWorkers:
                 f"The environment of {runtime.id!r} is not built and building at start is off (COMFY_ENV_BUILD). "
                 "Run install.py of comfy-env manager, or start ComfyUI without that variable."
             )
-        log_path = runtime.workspace.log_path if runtime.workspace is not None else self._store.root
+        log_path = runtime.environment.log_path if runtime.environment is not None else self._store.root
         state = runtime.state.value
         return f"The environment of {runtime.id!r} is still {state}. Try again in a moment. Log: {log_path}"

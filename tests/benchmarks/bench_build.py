@@ -67,10 +67,10 @@ def run(directory: Path, runs: int) -> bool:
     bench = Bench(directory)
     try:
         print(f"cold build, engine included        {timed(lambda: bench.build(0)):8.2f} s")
-        (workspace,) = bench.store.workspaces()
+        (environment,) = bench.store.environments()
         rebuilds = []
         for _ in range(runs):
-            remove_tree(workspace.directory)
+            remove_tree(environment.directory)
             rebuilds.append(timed(lambda: bench.build(0)))
         before = measure(directory).total_bytes
         second_s = timed(lambda: bench.build(1))

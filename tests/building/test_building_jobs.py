@@ -20,8 +20,8 @@ from building.fake_engine import FakeEngine, broken, make_plan, write_config
 from comfy_env_core.building.errors import BuildCause
 from comfy_env_core.building.jobs import Builder, JobSnapshot
 from comfy_env_core.building.report import Phase, Report
-from comfy_env_core.environments.inventory import EnvironmentBusy, remove_environment
 from comfy_env_core.environments.locks import build_lock
+from comfy_env_core.environments.removal import EnvironmentBusy, remove_environment
 from comfy_env_core.environments.states import EnvironmentState
 from comfy_env_core.environments.store import Store
 
@@ -85,7 +85,8 @@ def test_a_builder_killed_in_the_middle_leaves_nothing_that_passes_for_done(
     store: Store, config: Path
 ) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     process = other_process(store, config, seconds=30)
     try:
         start(process)
@@ -109,7 +110,8 @@ def test_a_builder_killed_in_the_middle_leaves_nothing_that_passes_for_done(
 
 def test_cancel_ends_the_whole_process_tree_within_two_seconds(store: Store, config: Path) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     with builder_for(store, FakeEngine(seconds=30)) as builder:
         job = builder.submit(plan)
         wait_until((workspace.prefix / "part1").exists)
@@ -158,7 +160,8 @@ def test_two_processes_that_want_the_same_environment_build_it_once(store: Store
 
 def test_waiting_for_another_process_says_which_one(store: Store, config: Path) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     process = other_process(store, config, seconds=1)
     start(process)
     wait_until(workspace.prefix.exists)
@@ -185,7 +188,8 @@ def test_an_environment_that_is_being_built_is_not_removed(store: Store, config:
 
 def test_shutdown_while_building_ends_the_build_and_its_processes(store: Store, config: Path) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     builder = Builder(store, lambda report: FakeEngine(seconds=30))
     job = builder.submit(plan)
     wait_until((workspace.prefix / "part1").exists)
@@ -201,15 +205,16 @@ def test_shutdown_while_building_ends_the_build_and_its_processes(store: Store, 
 
 def test_a_failing_engine_leaves_the_error_the_log_and_no_prefix(store: Store, config: Path) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     with builder_for(store, FakeEngine(failure=broken("alpha and beta disagree"))) as builder:
         end = builder.submit(plan).wait(30)
     assert end.state is FAILED
     assert end.error is not None
     assert end.error.cause is BuildCause.CONFLICT
-    assert end.error.log_path == workspace.log_path
+    assert end.error.log_path == environment.log_path
     assert "unpacked alpha" in end.error.tail
-    text = workspace.log_path.read_text()
+    text = environment.log_path.read_text()
     assert text.splitlines()[-1].startswith("# FAILED after")
     assert "alpha and beta disagree" in text
     assert not workspace.prefix.exists()
@@ -231,7 +236,8 @@ def test_a_mistake_of_ours_ends_as_a_failed_job_and_not_as_a_dead_thread(store: 
 
 def test_building_again_after_a_failure_works_and_keeps_the_old_log(store: Store, config: Path) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     engine = FakeEngine(failure=broken("first"))
     with builder_for(store, engine) as builder:
         first = builder.submit(plan)
@@ -243,9 +249,9 @@ def test_building_again_after_a_failure_works_and_keeps_the_old_log(store: Store
         assert second is not first
         assert second.wait(30).state is DONE
     assert workspace.is_done()
-    logs = sorted(path.name for path in workspace.directory.glob("install.log*"))
+    logs = sorted(path.name for path in environment.directory.glob("install.log*"))
     assert logs == ["install.log", "install.log.1", "install.log.2"]
-    assert workspace.log_path.read_text().splitlines()[-1].startswith("# done after")
+    assert environment.log_path.read_text().splitlines()[-1].startswith("# done after")
 
 
 def test_listeners_hear_every_state_in_order_and_once(store: Store, config: Path) -> None:
@@ -306,7 +312,7 @@ def test_who_asks_for_what_is_being_built_joins_the_job(store: Store, config: Pa
         assert first.wait(30).state is DONE
     assert engine.builds == 1
     for site in sites:
-        assert (site / f"_env_{plan.environment_id}").resolve() == store.workspace(
+        assert (site / f"_env_{plan.environment_id}").resolve() == store.environment(
             plan.environment_id
         ).directory
 
@@ -320,12 +326,12 @@ def test_a_second_site_with_the_same_plan_only_gets_a_link(
     engine = FakeEngine()
     with builder_for(store, engine) as builder:
         assert builder.submit(plan).wait(30).state is DONE
-        before = store.workspace(plan.environment_id).done_path.stat().st_mtime_ns
+        before = store.environment(plan.environment_id).generation(1).done_path.stat().st_mtime_ns
         started = time.monotonic()
         assert builder.submit(plan, [site]).snapshot().state is DONE
         assert time.monotonic() - started < 1
     assert engine.builds == 1
-    assert store.workspace(plan.environment_id).done_path.stat().st_mtime_ns == before
+    assert store.environment(plan.environment_id).generation(1).done_path.stat().st_mtime_ns == before
     assert [path.name for path in site.iterdir()] == [f"_env_{plan.environment_id}"]
 
 
@@ -348,7 +354,8 @@ def test_a_done_environment_whose_proof_is_damaged_is_built_again(
     store: Store, config: Path, damage: str
 ) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     engine = FakeEngine()
     with builder_for(store, engine) as builder:
         builder.submit(plan).wait(30)
@@ -368,7 +375,8 @@ def test_a_done_environment_whose_proof_is_damaged_is_built_again(
 
 def test_the_record_says_what_was_built_and_the_manifest_is_private(store: Store, config: Path) -> None:
     plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
+    environment = store.environment(plan.environment_id)
+    workspace = environment.generation(1)
     with builder_for(store, FakeEngine()) as builder:
         builder.submit(plan).wait(30)
     meta = workspace.read_meta()
@@ -376,7 +384,7 @@ def test_the_record_says_what_was_built_and_the_manifest_is_private(store: Store
     assert meta.facts == plan.facts
     assert meta.config_path == str(config)
     assert workspace.manifest_path.stat().st_mode & 0o077 == 0
-    header = workspace.log_path.read_text()
+    header = environment.log_path.read_text()
     assert plan.environment_id in header
     assert str(config) in header
     assert "engine: fake 1" in header
@@ -412,59 +420,3 @@ def test_the_more_urgent_build_starts_first(store: Store, tmp_path: Path) -> Non
         job.wait(30)
     assert begun == [plans[0].environment_id, plans[2].environment_id, plans[1].environment_id]
     assert builder.shutdown()
-
-
-def test_a_rebuild_that_fails_leaves_the_environment_that_worked(store: Store, config: Path) -> None:
-    plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
-    engine = FakeEngine()
-    with builder_for(store, engine) as builder:
-        builder.submit(plan).wait(30)
-        (workspace.prefix / "mark of the first").touch()
-        engine.failure = broken("the second")
-        assert builder.submit(plan, rebuild=True).wait(30).state is FAILED
-        assert workspace.is_done()
-        assert (workspace.prefix / "mark of the first").exists()
-        assert subprocess.run([workspace.python, "-c", "import alpha"], check=False).returncode == 0
-        assert builder.submit(plan).snapshot().state is DONE
-
-
-def test_a_rebuild_that_succeeds_replaces_the_environment_and_gives_the_room_back(
-    store: Store, config: Path
-) -> None:
-    plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
-    engine = FakeEngine()
-    with builder_for(store, engine) as builder:
-        builder.submit(plan).wait(30)
-        (workspace.prefix / "mark of the first").touch()
-        assert builder.submit(plan, rebuild=True).wait(30).state is DONE
-    assert engine.builds == 2
-    assert not list(workspace.directory.rglob("mark of the first"))
-
-
-@pytest.mark.parametrize("stage", ["done left", "all left", "new one half built", "half put back"])
-def test_a_rebuild_killed_at_any_stage_is_undone_by_the_next_build(
-    store: Store, config: Path, stage: str
-) -> None:
-    plan = make_plan(config)
-    workspace = store.workspace(plan.environment_id)
-    previous = workspace.directory / "previous"
-    engine = FakeEngine()
-    with builder_for(store, engine) as builder:
-        builder.submit(plan).wait(30)
-        (workspace.prefix / "mark of the first").touch()
-        previous.mkdir()
-        workspace.done_path.rename(previous / ".done")
-        if stage != "done left":
-            workspace.meta_path.rename(previous / "meta.json")
-        if stage in ("all left", "new one half built"):
-            (workspace.directory / ".pixi").rename(previous / ".pixi")
-        if stage == "new one half built":
-            workspace.prefix.mkdir(parents=True)
-            (workspace.prefix / "half").touch()
-        assert builder.submit(plan).wait(30).state is DONE
-    assert engine.builds == 1
-    assert (workspace.prefix / "mark of the first").exists()
-    assert not (workspace.prefix / "half").exists()
-    assert not previous.exists()

@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 def build(config: Path, engine: FakeEngine) -> BuiltEnvironment:
     plan = make_plan(config)
-    workspace = Store(config.parent / "store").workspace(plan.environment_id)
+    workspace = Store(config.parent / "store").environment(plan.environment_id).generation(1)
     workspace.directory.mkdir(parents=True)
     return engine.provision(plan, workspace, QuietReport())
 

@@ -25,7 +25,7 @@ def runtime_of(custom_nodes: Path, tmp_path: Path, *, is_built: bool = False) ->
     (site,) = scan([custom_nodes], host_skips(False, ())).sites
     runtime = SiteRuntime(site, "pack_root")
     if is_built:
-        runtime.serving = Store(tmp_path / "store").workspace("0123abcd")
+        runtime.serving = Store(tmp_path / "store").environment("0123abcd").generation(1)
     return runtime
 
 
@@ -54,8 +54,8 @@ def import_on_a_thread(presence: Presence, location: Path) -> Any:
 
 def described(runtime: SiteRuntime, module: str, *, limit: int = 3) -> None:
     description = {"module": module, "classes": [], "exports": {"LIMIT": {"value": limit}}}
-    record = SiteRecord("", "0123abcd", "none", False, "", {module: description})
-    runtime.adopt(record, Store(Path("store")).workspace("0123abcd"))
+    record = SiteRecord("", "0123abcd", 1, "none", False, "", {module: description})
+    runtime.adopt(record, Store(Path("store")).environment("0123abcd").generation(1))
 
 
 def test_pack_without_init_is_refused_with_the_reason(tmp_path: Path) -> None:

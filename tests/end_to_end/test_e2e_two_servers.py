@@ -27,4 +27,4 @@ def test_two_servers_share_one_environment_and_both_are_ready(
 
     assert [site["state"] for site in sites] == ["ready", "ready"], sites
     assert len({site["environment_id"] for site in sites}) == 1
-    assert len(list((tmp_path / "store").glob("_env_*/.done"))) == 1
+    assert len(list((tmp_path / "store").glob("_env_*/*/.done"))) == 1

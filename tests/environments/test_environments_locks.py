@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from comfy_env_core.environments.inventory import EnvironmentBusy, measure, remove_environment, unused
+from comfy_env_core.environments.inventory import measure, unused
 from comfy_env_core.environments.locks import build_lock
+from comfy_env_core.environments.removal import EnvironmentBusy, remove_environment
 from comfy_env_core.environments.store import Store
 
 _HOLD = """
@@ -65,14 +66,14 @@ def test_two_locks_of_one_process_exclude_each_other_and_other_ids_do_not(store:
 
 
 def test_an_environment_is_removed_whole(store: Store) -> None:
-    workspace = store.workspace("0123abcd")
+    workspace = store.environment("0123abcd").generation(1)
     workspace.prefix.mkdir(parents=True)
     (workspace.prefix / "file").write_text("x")
     workspace.done_path.touch()
     assert [one.id for one in unused(store, {"aaaaaaaa"})] == ["0123abcd"]
     assert unused(store, {"0123abcd"}) == ()
     remove_environment(store, "0123abcd")
-    assert list(store.workspaces()) == []
+    assert list(store.environments()) == []
     assert not list(store.root.glob("*env*"))
     remove_environment(store, "0123abcd")
 

@@ -31,14 +31,14 @@ META = Meta(
 @pytest.mark.parametrize("text", ["", "..", "0123ABCD", "0123abc", "0123abcde", "../../ab", "0123abc/"])
 def test_an_id_that_is_none_never_becomes_a_path(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match="8 hex digits"):
-        Store(tmp_path).workspace(text)
+        Store(tmp_path).environment(text)
 
 
 def test_looking_at_a_store_creates_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    workspace = store.workspace("0123abcd")
-    assert not workspace.is_done()
-    assert list(store.workspaces()) == []
+    environment = store.environment("0123abcd")
+    assert (environment.current(), environment.previous(), environment.generations()) == (None, None, ())
+    assert list(store.environments()) == []
     assert not store.root.exists()
 
 
@@ -49,16 +49,16 @@ def test_the_root_is_the_users_choice_else_a_short_path_in_his_home(tmp_path: Pa
     assert Store.default({}).root == Store.default({"COMFY_ENV_ROOT": " "}).root == default
 
 
-def test_workspaces_are_the_directories_that_are_there_without_links_and_trash(tmp_path: Path) -> None:
+def test_environments_are_the_directories_of_ids_without_links_and_trash(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    workspace = store.workspace("0123abcd")
-    workspace.directory.mkdir()
-    (tmp_path / "._env_0123abce.deadbeef.trash").mkdir()
-    (tmp_path / "cache").mkdir()
+    environment = store.environment("0123abcd")
+    environment.directory.mkdir()
+    for name in ("._env_0123abce.deadbeef.trash", "cache", "_env_mine"):
+        (tmp_path / name).mkdir()
     if sys.platform != "win32":
-        (tmp_path / "_env_0123abcf").symlink_to(workspace.directory)
-    assert list(store.workspaces()) == [workspace]
-    assert workspace.id == "0123abcd"
+        (tmp_path / "_env_0123abcf").symlink_to(environment.directory)
+    assert list(store.environments()) == [environment]
+    assert environment.id == environment.generation(7).environment_id == "0123abcd"
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_a_record_with_a_wrong_type_is_called_damaged_and_the_field_is_named(tmp
 
 def test_a_missing_record_is_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(DamagedMeta):
-        Store(tmp_path).workspace("0123abcd").read_meta()
+        Store(tmp_path).environment("0123abcd").generation(1).read_meta()

@@ -70,8 +70,8 @@ def test_pack_that_raises_on_import_fails_but_its_environment_is_done(house: Hou
     log_path = manager.sites["bad"].failure.log_path
     assert "RuntimeError: no luck today" in log_path.read_text() and "__init__.py" in log_path.read_text()
     bad, good = manager.sites["bad"], manager.sites["good"]
-    assert bad.workspace is not None and bad.workspace.is_done()
-    assert bad.workspace == good.workspace and house.engine.builds == 1
+    assert bad.environment is not None and bad.environment.is_done()
+    assert bad.environment == good.environment and house.engine.builds == 1
     assert good.state is SiteState.READY
 
 
@@ -149,7 +149,7 @@ def test_packs_with_the_same_file_share_the_environment_but_no_process(house: Ho
     manager = house.open()
     assert manager.wait(WAIT_S)
     assert house.engine.builds == 1
-    assert manager.sites["one"].workspace == manager.sites["two"].workspace
+    assert manager.sites["one"].environment == manager.sites["two"].environment
     assert run_echo(manager, "one", "a") == ("a!",) and run_echo(manager, "two", "b") == ("b!",)
     assert len(set(worker_pids(manager))) == 2
 
@@ -180,7 +180,7 @@ def test_changed_file_is_built_while_the_old_environment_serves(house: House, ru
 def test_lost_environment_is_built_again(house: House) -> None:
     house.pack("pack")
     assert_ready(house.open())
-    shutil.rmtree(next(house.store.workspaces()).directory)
+    shutil.rmtree(next(house.store.environments()).directory)
     manager = house.open()
     assert manager.wait(WAIT_S)
     assert manager.sites["pack"].state is SiteState.READY
@@ -192,7 +192,7 @@ def test_known_nodes_of_a_lost_environment_stay_known_and_say_why_they_cannot_ru
 ) -> None:
     house.pack("pack")
     assert_ready(house.open())
-    shutil.rmtree(next(house.store.workspaces()).directory)
+    shutil.rmtree(next(house.store.environments()).directory)
     house.pack("pack", config='[pypi-dependencies]\nmissing = "*"\n')
     manager = house.open()
     assert manager.wait(WAIT_S)

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def workspace(shared_store: Store) -> Workspace:
-    number = sum(1 for _ in shared_store.workspaces())
-    return shared_store.workspace(f"c{number:07x}")
+    number = sum(1 for _ in shared_store.environments())
+    return shared_store.environment(f"c{number:07x}").generation(1)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_conda_and_pypi_fill_one_prefix_and_conda_stays_untouched(
     plan = make_plan(tmp_path, text, channel_settings)
     seconds = []
     for number in ("cccccc01", "cccccc02"):  # the second time the server answers "304 Not Modified"
-        workspace, report = shared_store.workspace(number), RecordingReport()
+        workspace, report = shared_store.environment(number).generation(1), RecordingReport()
         started = time.monotonic()
         built = engine.provision(plan, workspace, report)
         seconds.append(time.monotonic() - started)

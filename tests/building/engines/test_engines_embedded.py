@@ -53,8 +53,8 @@ def engine(
 @pytest.fixture
 def workspace(shared_store: Store) -> Workspace:
     """A place that no test before has used."""
-    number = sum(1 for _ in shared_store.workspaces())
-    return shared_store.workspace(f"{number:08x}")
+    number = sum(1 for _ in shared_store.environments())
+    return shared_store.environment(f"{number:08x}").generation(1)
 
 
 def series(interpreter: Interpreter) -> str:
@@ -242,7 +242,11 @@ def test_an_environment_on_another_python_is_built_and_a_warm_one_shares_its_fil
     plan = make_plan(tmp_path, text, settings)
     inodes, seconds = [], []
     for number in ("aaaaaaa1", "aaaaaaa2"):
-        workspace, report, started = shared_store.workspace(number), RecordingReport(), time.monotonic()
+        workspace, report, started = (
+            shared_store.environment(number).generation(1),
+            RecordingReport(),
+            time.monotonic(),
+        )
         built = engine.provision(plan, workspace, report)
         seconds.append(time.monotonic() - started)
         inodes.append(

@@ -179,7 +179,7 @@ def test_pixi_is_called_exactly_as_agreed_and_its_prefix_is_read_back(tmp_path: 
         CONDA_PREFIX="/y",
     )
     plan = make_plan(tmp_path, CONFIG, settings)
-    workspace = store.workspace(plan.environment_id)
+    workspace = store.environment(plan.environment_id).generation(1)
     report = RecordingReport()
     built = choose_engine(store, settings, report).provision(plan, workspace, report)
     version = "{}.{}.{}".format(*sys.version_info[:3])
@@ -202,7 +202,7 @@ def test_an_older_pixi_gets_the_manifest_it_can_read(tmp_path: Path, store: Stor
     settings = lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi))
     plan = make_plan(tmp_path, CONFIG, settings)
     engine = choose_engine(store, settings, RecordingReport())
-    engine.provision(plan, store.workspace(plan.environment_id), RecordingReport())
+    engine.provision(plan, store.environment(plan.environment_id).generation(1), RecordingReport())
     assert (tmp_path / "bin/manifest.toml").read_text() == plan.manifest(rich_platforms=False)
 
 
@@ -214,7 +214,7 @@ def test_a_failing_pixi_is_explained_with_its_last_lines(tmp_path: Path, store: 
         mirrors = {"https://conda.anaconda.org/conda-forge": (f"{index.url}/trimesh",)}
         settings = lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi), PIP_INDEX_URL=f"{index.url}/simple")
         plan = make_plan(tmp_path, CONFIG, settings)
-        workspace = store.workspace(plan.environment_id)
+        workspace = store.environment(plan.environment_id).generation(1)
         engine = choose_engine(store, settings, RecordingReport())
         with pytest.raises(BuildError) as offline:
             engine.provision(plan, workspace, RecordingReport())
@@ -247,7 +247,7 @@ def test_a_cancelled_build_leaves_no_pixi_behind(tmp_path: Path, store: Store) -
     engine = choose_engine(store, settings, RecordingReport())
     report = RecordingReport(cancel_at=lambda report: (tmp_path / "bin/pid").exists())
     with pytest.raises(BuildError) as raised:
-        engine.provision(plan, store.workspace(plan.environment_id), report)
+        engine.provision(plan, store.environment(plan.environment_id).generation(1), report)
     assert raised.value.cause is BuildCause.CANCELLED
     assert not psutil.pid_exists(int((tmp_path / "bin/pid").read_text()))
 
@@ -260,7 +260,7 @@ def test_mirrors_that_only_a_cleared_variable_led_to_are_said_again(tmp_path: Pa
     pixi = stand_in(tmp_path / "bin")
     settings = lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi), PIXI_HOME=str(elsewhere))
     plan = make_plan(tmp_path, CONFIG, settings)
-    workspace = store.workspace(plan.environment_id)
+    workspace = store.environment(plan.environment_id).generation(1)
     engine = choose_engine(store, settings, RecordingReport())
     engine.provision(plan, workspace, RecordingReport())
     assert "http://127.0.0.1:9/cf" in (workspace.directory / ".pixi/config.toml").read_text()

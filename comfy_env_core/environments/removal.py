@@ -1,0 +1,72 @@
+"""Getting disk space back from environments, never from under a process that uses them."""
+
+from __future__ import annotations
+
+import logging
+
+from comfy_env_core.environments.atomic import remove_trash, remove_tree
+from comfy_env_core.environments.environment import Environment
+from comfy_env_core.environments.locks import build_lock
+from comfy_env_core.environments.store import Store
+from comfy_env_core.environments.usage import processes_in
+from comfy_env_core.environments.workspace import Workspace
+
+log = logging.getLogger("comfy-env")
+
+
+class EnvironmentBusy(Exception):
+    """The environment is built or used right now, here or in another process, and was not removed."""
+
+
+def remove_environment(store: Store, environment_id: str) -> None:
+    """Removes one environment. Raises `EnvironmentBusy` while it is built or used, OSError when the disk refuses.
+
+    Stop our own workers first.
+    """
+    environment = store.environment(environment_id)
+    lock = build_lock(store, environment_id)
+    if not lock.try_acquire():
+        holder = lock.holder()
+        by = f" by process {holder}" if holder else ""
+        raise EnvironmentBusy(
+            f"Environment {environment_id!r} is being built{by} and was not removed: cancel the build or wait for it."
+        )
+    try:
+        users = processes_in(environment.directory)
+        if users:
+            named = ", ".join(f"{user.name} ({user.pid})" for user in users)
+            raise EnvironmentBusy(
+                f"Environment {environment_id!r} is used by {named} and was not removed: end these processes first, "
+                "or the ComfyUI that they belong to."
+            )
+        environment.pointer_path.unlink(missing_ok=True)
+        remove_tree(environment.directory)
+    finally:
+        lock.release()
+    remove_trash(store.root)
+
+
+def sweep(environment: Environment) -> None:
+    """Removes every generation but the current one and the one before, and what earlier removals left.
+
+    Call with the build lock held. One that a process runs in stays, and so does what the disk will not give up, until
+    the next time.
+    """
+    kept = (environment.current(), environment.previous())
+    for workspace in environment.generations():
+        if workspace not in kept:
+            _remove_unless_used(workspace)
+    remove_trash(environment.directory)
+
+
+def _remove_unless_used(workspace: Workspace) -> None:
+    users = processes_in(workspace.directory)
+    if users:
+        pids = ", ".join(str(user.pid) for user in users)
+        log.info("%s is kept: process %s still runs there.", workspace.directory, pids)
+        return
+    try:
+        workspace.discard_done()
+        remove_tree(workspace.directory)
+    except OSError as error:
+        log.warning("Removing %s failed, the next build tries again: %s", workspace.directory, error)
