@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
-from comfy_env_core.building.cuda import Cuda, wheels_index
+from comfy_env_core.building.cuda import Cuda
+from comfy_env_core.building.cuda_wheels import Combination, wheels_base
 from comfy_env_core.building.draft import Draft
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.host_python import HostPython
@@ -14,8 +16,27 @@ from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import EnvSpec
 
 
-def add_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython, settings: UserSettings) -> bool:
-    """Adds what stands under `[cuda]`, each from the index for this CUDA and torch; True when the file has any."""
+@dataclasses.dataclass(frozen=True)
+class CudaWheelsWanted:
+    """What a plan asks the index of CUDA wheels for.
+
+    - `names`: keys of the plan's `pypi`. `combination`: the machine's CUDA and the environment's torch.
+    - `may_move_torch`: the file leaves torch's version open, so that another torch may be taken if the packages are not
+      built for this one.
+    """
+
+    names: tuple[str, ...]
+    combination: Combination
+    may_move_torch: bool
+
+
+def add_cuda_packages(
+    draft: Draft, spec: EnvSpec, host: HostPython, settings: UserSettings
+) -> CudaWheelsWanted | None:
+    """Adds what stands under `[cuda]`, each from the index for this CUDA and torch; None when nothing comes from there.
+
+    Without an NVIDIA GPU they are left out, with a note.
+    """
     wanted = []
     for name in spec.cuda_packages:
         if normalised_name(name) in TORCH_FAMILY:
@@ -33,18 +54,28 @@ def add_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython, settings: U
             "set COMFY_ENV_CUDA_VERSION (for instance 12.8) to install them all the same."
         )
     elif wanted and host.cuda is not None:
-        _add_from_wheels_index(draft, wanted, spec, host, host.cuda, settings)
-    return bool(spec.cuda_packages)
+        return _add_from_wheels_index(draft, wanted, spec, host, host.cuda, settings)
+    return None
 
 
 def _add_from_wheels_index(
     draft: Draft, names: Sequence[str], spec: EnvSpec, host: HostPython, cuda: Cuda, settings: UserSettings
-) -> None:
+) -> CudaWheelsWanted:
+    key = draft.pypi_key("torch")
+    is_open = key is None or is_any(draft.pypi[key]) or f"pypi-dependencies.{key}" in draft.reasons
     torch = _torch_for_cuda_packages(draft, spec, host)
-    index = wheels_index(settings.environ, cuda.tag, torch)
-    reason = f"under [cuda]; from the index for CUDA {cuda.version} and torch {torch}"
+    combination = Combination.parse(cuda.version, torch)
+    if combination is None:
+        raise BuildError(
+            BuildCause.CONFIG,
+            f"{str(spec.path)!r} lists packages under [cuda], built for releases of torch, and {torch!r} is none.",
+            'Name a release in the file: [pypi-dependencies] torch = "==2.8.0".',
+        )
+    index = f"{wheels_base(settings.environ)}/{combination.path}"
+    reason = f"under [cuda]; from the index for {combination}"
     for name in names:
         draft.add_pypi(name, {"version": "*", "index": index}, reason)
+    return CudaWheelsWanted(tuple(names), combination, is_open)
 
 
 def _torch_for_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython) -> str:
@@ -74,13 +105,14 @@ def _torch_for_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython) -> s
     return host.torch_release
 
 
-def pin_torch_family(draft: Draft, source: tuple[str | None, str]) -> bool:
-    """Gives torch, torchvision and torchaudio the index with their right build; True when there are any.
+def pin_torch_family(draft: Draft, source: tuple[str | None, str]) -> tuple[str, ...]:
+    """Gives torch, torchvision and torchaudio the index with their right build; returns the keys that got it.
 
     A line of the file that names a place or an index of its own is left alone.
     """
     index, why = source
     members = [key for name in TORCH_FAMILY if (key := draft.pypi_key(name)) is not None]
+    pinned = []
     for key in members:
         requirement = draft.pypi[key]
         if index is None or range_of(requirement) is None:
@@ -91,6 +123,7 @@ def pin_torch_family(draft: Draft, source: tuple[str | None, str]) -> bool:
         draft.add_pypi(
             key, with_fields(requirement, index=index), f"{before}; {why}" if before else f"index: {why}"
         )
+        pinned.append(key)
     if members:
         draft.notes.append(f"{', '.join(members)}: {why}.")
-    return bool(members)
+    return tuple(pinned)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from comfy_env_core.building.cuda import Cuda, detect_cuda
+from comfy_env_core.building.accelerators import OtherAccelerator, find_accelerators
+from comfy_env_core.building.cuda import Cuda
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.requirements import normalised_name
 
@@ -20,6 +21,8 @@ class HostPython:
     - `torch_version`: with its local tag ("2.13.0+cpu"), None when ComfyUI's Python has no torch.
     - `distributions`: normalised name → version of everything installed.
     - `cuda`: the CUDA generation that this machine should run, None without an NVIDIA GPU.
+    - `other_accelerator`: the GPU of another maker that torch computes with. `gpu_notes`: what people should know of
+      hardware that was found and cannot be used.
     """
 
     version: str
@@ -28,11 +31,14 @@ class HostPython:
     torch_version: str | None
     distributions: Mapping[str, str]
     cuda: Cuda | None = None
+    other_accelerator: OtherAccelerator | None = None
+    gpu_notes: tuple[str, ...] = ()
 
     @classmethod
     def current(cls, environ: Mapping[str, str] = os.environ) -> HostPython:
         """The running interpreter. Raises `BuildError(CONFIG)` for a COMFY_ENV_CUDA_VERSION that is none."""
         distributions = _installed()
+        found = find_accelerators(environ, Platform.current(), distributions)
         return cls(
             version=f"{sys.version_info.major}.{sys.version_info.minor}",
             executable=Path(sys.executable),
@@ -40,7 +46,9 @@ class HostPython:
             base_executable=Path(getattr(sys, "_base_executable", "") or sys.executable),
             torch_version=distributions.get("torch"),
             distributions=distributions,
-            cuda=detect_cuda(environ, Platform.current(), distributions),
+            cuda=found.cuda,
+            other_accelerator=found.other,
+            gpu_notes=found.notes,
         )
 
     @property

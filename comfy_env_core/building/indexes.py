@@ -1,8 +1,13 @@
-"""Where PyPI packages come from: the file's own indexes, the user's, and the official index of torch."""
+"""Where PyPI packages come from: the file's own indexes, the user's, and the official indexes of torch.
+
+Everything here is decided from settings alone. Whether an index answers, and which versions it has, is asked when a
+build begins (`torch_sources`), so that an environment's id does not depend on the network of the moment.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +17,11 @@ from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings
 
-TORCH_WHEELS = "https://download.pytorch.org/whl"
+#: One index per build of torch: `<base>/cpu`, `/cu128`, `/rocm6.4`, `/xpu`. A variable names a mirror of the base.
+DEFAULT_TORCH_BASE = "https://download.pytorch.org/whl"
+TORCH_BASE_VARIABLE = "COMFY_ENV_TORCH_WHEELS"
 
-#: The distributions that the torch index holds in builds for one CUDA generation, and that must agree with each other.
+#: The distributions that the torch index holds in builds for one accelerator, and that must agree with each other.
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
 
 _SOURCE_KEYS = ("index-url", "extra-index-urls", "find-links")
@@ -46,28 +53,41 @@ def torch_index(
 ) -> tuple[str | None, str]:
     """(index URL to pin the torch family to, why); None for no pin.
 
-    The rule: whoever names sources of his own gets packages from there, because the official index may be out of his
-    reach and the engine sees all of his. Otherwise macOS takes PyPI's torch (there is one build only), an NVIDIA GPU
-    the build for ComfyUI's CUDA, and everything else the CPU build, which is a tenth of the size.
+    A file with package sources of its own gets torch from there. Otherwise macOS takes PyPI's torch (there is one build
+    only), an NVIDIA GPU the build for ComfyUI's CUDA, other GPUs theirs, and everything else the CPU build, which is a
+    tenth of the size.
     """
     if any(of_file.get(key) for key in _SOURCE_KEYS):
         return None, "the file names package sources of its own, so torch comes from there"
-    if settings.find_links or settings.extra_index_urls or settings.no_index:
-        return (
-            None,
-            "your package settings name sources of their own (find-links or extra indexes), so torch comes from there",
-        )
-    if settings.index_url and urlsplit(settings.index_url).hostname != "pypi.org":
-        return None, "your package settings name an index of their own, so torch comes from there"
+    if settings.no_index:
+        return None, "your package settings allow no index, so torch comes from their find-links"
     if platform.is_macos:
         return None, "macOS has one build of torch, on PyPI"
-    base = f"{TORCH_WHEELS}/nightly" if ".dev" in (host.torch_version or "") else TORCH_WHEELS
-    if host.cuda is None:
-        return f"{base}/cpu", "no NVIDIA GPU was found, so torch is the CPU build"
-    return (
-        f"{base}/{host.cuda.tag}",
-        f"torch is the build for CUDA {host.cuda.version} (from {host.cuda.source})",
-    )
+    base = torch_base(settings, host.torch_version)
+    if host.cuda is not None:
+        why = f"torch is the build for CUDA {host.cuda.version} (from {host.cuda.source})"
+        return f"{base}/{host.cuda.tag}", why
+    if host.other_accelerator is not None:
+        other = host.other_accelerator
+        return f"{base}/{other.tag}", f"torch is the build for {other.tag} (from {other.source})"
+    return f"{base}/cpu", "no GPU was found that torch could use, so it is the CPU build"
+
+
+def torch_base(settings: UserSettings, torch_version: str | None) -> str:
+    """Nightly versions have a tree of their own."""
+    base = (settings.environ.get(TORCH_BASE_VARIABLE) or DEFAULT_TORCH_BASE).rstrip("/")
+    return f"{base}/nightly" if ".dev" in (torch_version or "") else base
+
+
+def torch_tag(index: str) -> str:
+    """ "cu128" of ".../whl/cu128"; "cpu", "rocm6.4" and "xpu" likewise."""
+    return index.rstrip("/").rpartition("/")[2]
+
+
+def cuda_version_of_tag(tag: str) -> tuple[int, int] | None:
+    """(12, 8) for "cu128", None for the other accelerators."""
+    match = re.fullmatch(r"cu(\d+)(\d)", tag)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _find_links(place: str) -> dict[str, str]:

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from comfy_env_core.building.cuda_packages import add_cuda_packages, pin_torch_family
+from comfy_env_core.building.cuda_packages import CudaWheelsWanted, add_cuda_packages, pin_torch_family
 from comfy_env_core.building.draft import Draft
 from comfy_env_core.building.host_packages import add_aiohttp, add_host_packages, add_msgpack
 from comfy_env_core.building.host_python import HostPython
-from comfy_env_core.building.indexes import merged_pypi_options, torch_index
+from comfy_env_core.building.indexes import TORCH_FAMILY, merged_pypi_options, torch_index
 from comfy_env_core.building.manifest import manifest_text
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.requirements import normalised_name, range_of
@@ -36,6 +36,8 @@ class BuildPlan:
     - `reasons`: "pypi-dependencies.msgpack" → why we added that line. `notes`: for people: what was added, changed or
       left out, and why. `skipped`: names of packages that the file asks for and that cannot work here (CUDA, no GPU).
     - `cuda_tag`: "cu128" when the environment holds anything that depends on CUDA and there is a GPU.
+    - `torch_pins`: the keys of `pypi` that we pinned to an index of torch's. `cuda_wheels`: what comes from the index
+      of CUDA wheels, None when nothing does. `settling` makes both final when a build begins.
     - `facts`: the sorted "name=value" lines that went into the id beside the file.
     - `passthrough`: the rest of the file's tables, for pixi's manifest.
     """
@@ -57,6 +59,16 @@ class BuildPlan:
     reasons: Mapping[str, str]
     skipped: tuple[str, ...]
     passthrough: Mapping[str, Any]
+    torch_pins: tuple[str, ...] = ()
+    cuda_wheels: CudaWheelsWanted | None = None
+
+    @property
+    def python_minor(self) -> tuple[int, int] | None:
+        """(3, 10) for "3.10" and "3.10.13", None for a range."""
+        return _minor(self.python)
+
+    def with_notes(self, *notes: str) -> BuildPlan:
+        return dataclasses.replace(self, notes=(*self.notes, *notes))
 
     @property
     def cuda_version(self) -> str | None:
@@ -108,10 +120,16 @@ def plan_build(
     if host_use.uses_web and spec.options.host is HostNeed.AUTO:
         add_aiohttp(draft, host, same_python=same_python)
     of_file = _file_pypi_options(draft.rest)
-    cuda_matters = add_cuda_packages(draft, spec, host, settings) or bool(draft.conda)
-    cuda_matters |= pin_torch_family(draft, torch_index(of_file, platform, host, settings))
+    cuda_wheels = add_cuda_packages(draft, spec, host, settings)
+    torch_pins = pin_torch_family(draft, torch_index(of_file, platform, host, settings))
+    holds_torch = any(draft.pypi_key(name) is not None for name in TORCH_FAMILY)
+    cuda_matters = bool(spec.cuda_packages) or bool(draft.conda) or holds_torch
     if cuda_matters:
         draft.facts["cuda"] = host.cuda.tag if host.cuda else "none"
+    if holds_torch or spec.cuda_packages:
+        draft.notes.extend(host.gpu_notes)
+    if torch_pins and host.other_accelerator is not None:
+        draft.facts["accelerator"] = host.other_accelerator.tag
     facts = draft.fact_lines()
     return BuildPlan(
         environment_id=environment_id(spec.source, facts),
@@ -131,6 +149,8 @@ def plan_build(
         reasons=draft.reasons,
         skipped=tuple(draft.skipped),
         passthrough={name: value for name, value in draft.rest.items() if name not in spec.unknown},
+        torch_pins=torch_pins,
+        cuda_wheels=cuda_wheels,
     )
 
 

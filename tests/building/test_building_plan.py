@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from comfy_env_core.building.accelerators import OtherAccelerator
 from comfy_env_core.building.cuda import Cuda
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.host_python import HostPython
@@ -51,8 +52,11 @@ def plan(
     installed: Mapping[str, str] = INSTALLED,
     cuda: Cuda | None = None,
     settings: UserSettings | None = None,
+    host: HostPython | None = None,
 ) -> BuildPlan:
-    host = HostPython("3.11", Path("/python"), Path("/python"), installed.get("torch"), installed, cuda)
+    host = host or HostPython(
+        "3.11", Path("/python"), Path("/python"), installed.get("torch"), installed, cuda
+    )
     return plan_build(
         parse_env(text.encode(), Path("/packs/mesh/comfy-env.toml")),
         platform=platform,
@@ -165,15 +169,42 @@ def test_a_gpu_gets_torch_for_its_cuda_and_macos_gets_plain_torch() -> None:
         UserSettings(find_links=("/wheels",)),
         UserSettings(extra_index_urls=("https://mirror/simple",)),
         UserSettings(index_url="https://mirror/simple"),
-        UserSettings(no_index=True),
     ],
 )
-def test_settings_with_sources_of_their_own_serve_torch_too_and_a_note_says_so(
+def test_settings_with_sources_of_their_own_leave_torch_to_its_index_until_a_build_asks(
     settings: UserSettings,
 ) -> None:
     made = plan(use=USES_TORCH, settings=settings)
+    assert made.torch_pins == ("torch",)
+    assert made.pypi["torch"] == {"version": "==2.13.0", "index": CPU_INDEX}
+    assert made.environment_id == plan(use=USES_TORCH).environment_id
+
+
+def test_settings_that_allow_no_index_serve_torch_too_and_a_note_says_so() -> None:
+    made = plan(use=USES_TORCH, settings=UserSettings(no_index=True))
     assert made.pypi["torch"] == "==2.13.0"
-    assert any("your package settings name" in note for note in made.notes)
+    assert any("your package settings allow no index" in note for note in made.notes)
+
+
+def test_a_mirror_of_torchs_indexes_is_named_by_a_variable() -> None:
+    settings = UserSettings(environ={"COMFY_ENV_TORCH_WHEELS": "https://mirror/torch/"})
+    assert pypi(use=USES_TORCH, cuda=GPU, settings=settings)["torch"]["index"] == "https://mirror/torch/cu128"
+
+
+@pytest.mark.parametrize("tag", ["rocm6.4", "xpu"])
+def test_a_gpu_of_another_maker_gets_its_own_build_and_its_own_id(tag: str) -> None:
+    host = HostPython(
+        "3.11",
+        Path("/python"),
+        Path("/python"),
+        "2.9.0",
+        {"torch": "2.9.0"},
+        other_accelerator=OtherAccelerator(tag, "a test"),
+    )
+    made = plan(use=USES_TORCH, host=host)
+    assert made.pypi["torch"]["index"] == f"https://download.pytorch.org/whl/{tag}"  # type: ignore[index]
+    assert f"accelerator={tag}" in made.facts
+    assert any(tag in note and "a test" in note for note in made.notes)
 
 
 def test_pypi_itself_as_the_users_index_changes_nothing_about_torch() -> None:

@@ -25,6 +25,7 @@ from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildErro
 from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.settling import SettlingEngine
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.environments.store import Store
 
@@ -62,7 +63,8 @@ class EngineChooser:
         """
         with self._lock:
             if self._engine is None or self._is_outdated(self._engine):
-                self._engine = self._chosen(report)
+                chosen = self._chosen(report)
+                self._engine = SettlingEngine(chosen, self._settings, self._reachability)
                 self._chosen_at = time.monotonic()
             return self._engine
 
