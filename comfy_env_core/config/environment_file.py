@@ -34,6 +34,10 @@ _HABITS = {
     **dict.fromkeys(("index-url", "extra-index-urls", "find-links", "no-build"), "[pypi-options]"),
     **dict.fromkeys(("environment", "environment-variables", "variables", "vars"), "[env_vars]"),
 }
+# Tables of pixi's that say nothing of an environment.
+_WITHOUT_EFFECT = {
+    "package": "[package] tells pixi how to build a conda package, and has no effect on an environment"
+}
 _ROOT_FILE_NAME = "comfy-env-root.toml"
 # A file that holds nothing but these made no environment when they were written.
 _NOT_OF_AN_ENVIRONMENT = _OF_THE_PACK | PACK_SECTIONS
@@ -96,7 +100,11 @@ def parse_env(text: bytes, path: Path) -> EnvSpec:
 
 def _is_known(name: str) -> bool:
     """Also of a slip in one of today's sections, which has an error of its own."""
-    return name in _KNOWN | _OF_THE_PACK or _plain(name) in _HABITS or bool(_close_to(name))
+    return (
+        name in _KNOWN | _OF_THE_PACK | _WITHOUT_EFFECT.keys()
+        or _plain(name) in _HABITS
+        or bool(_close_to(name))
+    )
 
 
 def _close_to(name: str) -> list[str]:
@@ -121,6 +129,8 @@ def _check_unclaimed(document: Document) -> tuple[ConfigWarning, ...]:
 
 def _unknown(document: Document, name: str) -> ConfigWarning:
     """A warning for a key nobody knows; ConfigError if it looks like a slip, since its packages would be missing."""
+    if problem := _WITHOUT_EFFECT.get(name):
+        return document.warning((name,), problem, "Remove it; a pixi.toml beside this file may hold it")
     if home := _HABITS.get(_plain(name)):
         remedy = f"Write it under {home}" if home[0] == "[" else f"Write {home}"
         raise document.error((name,), f"{name!r} is not a key of this file", remedy)
