@@ -1,6 +1,6 @@
 """An engine for tests: a real child process fills the prefix, no network, no package manager.
 
-Also runnable, as the second process in tests of two: `python fake_engine.py STORE CONFIG SECONDS`.
+Also runnable, as the second process in tests of two: `python fake_engine.py STORE CONFIG SECONDS [rebuild]`.
 """
 
 from __future__ import annotations
@@ -108,13 +108,14 @@ def broken(message: str = "it broke") -> BuildError:
 
 def main() -> int:
     store, config, seconds = Store(Path(sys.argv[1])), Path(sys.argv[2]), float(sys.argv[3])
+    rebuild = sys.argv[4:] == ["rebuild"]
     engine = FakeEngine(seconds)
     print("ready", flush=True)
     sys.stdin.readline()
     builder = Builder(
         store, lambda report: engine, [lambda snapshot: print(snapshot.state.value, flush=True)]
     )
-    end = builder.submit(make_plan(config)).wait(60)
+    end = builder.submit(make_plan(config), rebuild=rebuild).wait(60)
     print(f"built {engine.builds}", flush=True)
     return 0 if end.error is None else 1
 
