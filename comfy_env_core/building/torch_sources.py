@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -45,6 +45,7 @@ class TorchSources:
         self._fetcher = fetcher
         self._index = str(_table(plan, plan.torch_pins[0])["index"])
         self._tag = torch_tag(self._index)
+        self._failure: BuildError | None = None
 
     def settle(self) -> BuildPlan:
         """The plan with a source for torch that answers and has it. Raises BuildError(NETWORK) when there is none."""
@@ -159,18 +160,25 @@ class TorchSources:
     def _local_files(self, name: str) -> list[TorchFile]:
         """Of directories on this machine: looking there costs nothing."""
         links = tuple(link for link in self._settings.find_links if not link.startswith(("http:", "https:")))
-        settings = dataclasses.replace(
-            self._settings, find_links=links, no_index=True, extra_index_urls=(), index_url=None
-        )
+        settings = dataclasses.replace(_without_indexes(self._settings), find_links=links)
         return _torch_files(offered_files(name, settings, self._fetcher), None)
 
     def _offered(self, name: str) -> list[TorchFile]:
-        return _torch_files(offered_files(name, self._settings, self._fetcher), None)
+        """All that the user's own places have; what his find-links have if no index of his answers either."""
+        files: list[IndexFile] = []
+        try:
+            files.extend(offered_files(name, self._settings, self._fetcher))
+        except BuildError as error:
+            self._failure = error
+            files.extend(offered_files(name, _without_indexes(self._settings), self._fetcher))
+        return _torch_files(files, None)
 
     def _nowhere(self) -> BuildError:
+        """With the cause of the user's own index where that failed: a proxy, a certificate."""
+        cause = self._failure.cause if self._failure is not None else BuildCause.NETWORK
         wanted = range_of(self._plan.pypi[self._plan.torch_pins[0]]) or "*"
-        return BuildError(
-            BuildCause.NETWORK,
+        error = BuildError(
+            cause,
             f"Finding torch {wanted} ({self._tag}, Python {self._plan.python}, {self._plan.platform.name}) failed: "
             f"{redact(self._index)} gives no answer, and neither your package index nor your find-links has a build "
             "that computes on this hardware.",
@@ -178,6 +186,12 @@ class TorchSources:
             "the wheel into a directory and name that in pip's find-links setting. COMFY_ENV_CUDA_VERSION=none builds "
             "environments that compute on the CPU.",
         )
+        error.__cause__ = self._failure
+        return error
+
+
+def _without_indexes(settings: UserSettings) -> UserSettings:
+    return dataclasses.replace(settings, no_index=True, index_url=None, extra_index_urls=())
 
 
 def _table(plan: BuildPlan, key: str) -> dict[str, object]:
@@ -185,7 +199,7 @@ def _table(plan: BuildPlan, key: str) -> dict[str, object]:
     return {"version": requirement} if isinstance(requirement, str) else dict(requirement)
 
 
-def _torch_files(files: Sequence[IndexFile] | Iterator[IndexFile], index: str | None) -> list[TorchFile]:
+def _torch_files(files: Iterable[IndexFile], index: str | None) -> list[TorchFile]:
     parsed = ((WheelName.parse(file.filename), file) for file in files)
     return [TorchFile(wheel, file.url, index) for wheel, file in parsed if wheel is not None]
 
