@@ -23,6 +23,14 @@ SUPPORTED = ("3.11", "3.12", "3.13", "3.10")
 HOST_PACKAGES = ["aiohttp", "filelock>=3.12", "psutil>=5.9", "virtualenv"]
 """What ``tests/host`` needs to get and run a ComfyUI."""
 
+CHAOS = [
+    "tests/chaos",
+    "tests/wire/test_wire_kill.py",
+    "tests/wire/test_wire_fuzz.py",
+    "tests/supervision/test_supervision_kill.py",
+]
+"""What can go on for as long as one likes; `tests` runs a short part of it, without the first."""
+
 
 def own_python() -> str | None:
     """None for nox's own interpreter, which must be one ComfyUI runs on; otherwise the first supported one on PATH."""
@@ -68,6 +76,13 @@ def bench(session: nox.Session) -> None:
     else:
         session.install("virtualenv")
         session.run("python", "-m", "benchmarks", *session.posargs, env=places)
+
+
+@nox.session(python=own_python())
+def chaos(session: nox.Session) -> None:
+    """Kill, starve, cut off and corrupt builds, and kill and fuzz the data plane; ``-- --quick``, ``-- -k disk``."""
+    install_for_tests(session)
+    session.run("python", "-m", "pytest", *CHAOS, "--effort=full", "--timeout=3000", *session.posargs)
 
 
 @nox.session(python=own_python())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from effort import Effort
 from fakepack import RecordingServices, node_pack, request, spec_for
 from patience import eventually
 
@@ -24,9 +25,6 @@ from comfy_env_core.supervision import Worker, WorkerCrashed, WorkerStopped
 from comfy_env_core.wire import DeadHandle, SegmentMemory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SEED = int(os.environ.get("COMFY_ENV_KILL_SEED", "1"))
-WORKER_ROUNDS = int(os.environ.get("COMFY_ENV_KILL_WORKERS", "40"))
-HOST_ROUNDS = int(os.environ.get("COMFY_ENV_KILL_HOSTS", "10"))
 CALLERS = 3
 LONGEST_LIFE_S = 0.1
 # A crash is reported with the worker's last lines, for which it waits half a second at most.
@@ -102,19 +100,21 @@ class Callers:
         return self._worker.call("run", request(self._worker.spec.module_name, function, value))
 
 
-def test_worker_killed_at_any_moment_fails_every_call_and_the_next_one_starts_afresh(tmp_path: Path) -> None:
-    chance = random.Random(SEED)
+def test_worker_killed_at_any_moment_fails_every_call_and_the_next_one_starts_afresh(
+    tmp_path: Path, effort: Effort
+) -> None:
+    chance, rounds = effort.chance("workers"), effort.of(short=20, quick=40, full=200)
     services = RecordingServices()
     services.answers["get_input_directory"] = "/input"
     memory = SegmentMemory()
     worker = Worker(spec_for(node_pack(tmp_path, NODE, BEFORE)), services, memory=memory)
     threads, trimmers, settled, calls = other_threads(), trimming_threads(), 0, 0
-    for round_number in range(WORKER_ROUNDS):
+    for round_number in range(rounds):
         calls += kill_in_the_middle(worker, chance)
-        if round_number == WORKER_ROUNDS // 4:
+        if round_number == rounds // 4:
             settled = trimmed_descriptors(memory)
     worker.stop(1)
-    assert calls > WORKER_ROUNDS, "The workers hardly did anything before they were killed"
+    assert calls > rounds, "The workers hardly did anything before they were killed"
     assert eventually(lambda: other_threads() <= threads), threading.enumerate()
     # Those of other tests' memory may still be there, or end meanwhile.
     assert len(trimming_threads() - trimmers) <= 1
@@ -172,10 +172,10 @@ callers.await_end()
 """
 
 
-def test_host_killed_at_any_moment_takes_its_worker_along(tmp_path: Path) -> None:
-    chance = random.Random(SEED)
+def test_host_killed_at_any_moment_takes_its_worker_along(tmp_path: Path, effort: Effort) -> None:
+    chance = effort.chance("hosts")
     pack = node_pack(tmp_path, NODE, BEFORE)
-    for _ in range(HOST_ROUNDS):
+    for _ in range(effort.of(short=4, quick=10, full=50)):
         with host_with_a_worker(pack, chance.randrange(1 << 30)) as (host, pid):
             time.sleep(chance.random() * LONGEST_LIFE_S)
             assert host.poll() is None, "The host ended before it was killed"

@@ -1,8 +1,6 @@
-"""A million damaged messages: each is a value or a WireError, in little time, memory and nothing left open.
+"""Damaged messages, a million in a full run: each is a value or a WireError, in little time, memory and nothing left open.
 
-The fuzz runs in a process of its own, so that a crash in C or a hang is a failure of a test with the input in it.
-`COMFY_ENV_FUZZ_INPUTS` (bodies; other layers take their share of it) and `COMFY_ENV_FUZZ_SEED` are for longer runs.
-"""
+The fuzz runs in a process of its own, so that a crash in C or a hang is a failure of a test with the input in it."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import Effort
 from wire.corpus import Corpus
 from wire.fuzz_guard import read_record
 from wire.layout import RAW_CODES, sections
@@ -22,8 +21,6 @@ from wire.msgpack_tokens import codes, scan
 from comfy_env_core.wire.values.types import TypeCode
 
 TESTS = Path(__file__).resolve().parents[1]
-INPUTS = int(os.environ.get("COMFY_ENV_FUZZ_INPUTS", "1000000"))
-SEED = os.environ.get("COMFY_ENV_FUZZ_SEED", "1")
 # Layer -> its share of the inputs.
 LAYERS = {"bodies": 1.0, "streams": 0.1, "connections": 0.02}
 # Twenty times what an input takes on a quiet machine.
@@ -35,10 +32,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_damaged_messages_end_in_a_value_or_a_wire_error(layer: str, tmp_path: Path) -> None:
-    inputs = int(INPUTS * LAYERS[layer])
-    report = run_fuzz(layer, inputs, tmp_path / "record")
-    assert not report["failures"], story_of(layer, report)
+def test_damaged_messages_end_in_a_value_or_a_wire_error(layer: str, tmp_path: Path, effort: Effort) -> None:
+    inputs = int(effort.of(short=120_000, quick=300_000, full=1_000_000) * LAYERS[layer])
+    report = run_fuzz(layer, effort.seed, inputs, tmp_path / "record")
+    assert not report["failures"], story_of(layer, effort.seed, report)
     assert report["inputs"] >= inputs
     assert report["growth_bytes"] < GROWTH_LIMIT_BYTES, report
     # A fuzz that is refused at the door, or that damages nothing, finds nothing.
@@ -54,14 +51,14 @@ def test_corpus_of_the_fuzz_has_every_code_of_the_type_table() -> None:
     assert {code.name for code in TypeCode} - {code.name for code in TypeCode if code in found} == set()
 
 
-def run_fuzz(layer: str, inputs: int, record: Path) -> dict[str, Any]:
+def run_fuzz(layer: str, seed: int, inputs: int, record: Path) -> dict[str, Any]:
     """The report of a fuzz process; fails with its last input if it died."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
         "PYTHONHASHSEED": "0",  # the order of sets is part of the corpus
     }
-    command = [sys.executable, "-m", "wire.fuzz_program", layer, SEED, str(inputs), str(record)]
+    command = [sys.executable, "-m", "wire.fuzz_program", layer, str(seed), str(inputs), str(record)]
     limit_s = 60 + inputs * LIMIT_S_PER_INPUT
     try:
         ended = subprocess.run(
@@ -69,16 +66,16 @@ def run_fuzz(layer: str, inputs: int, record: Path) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         pytest.fail(
-            f"The fuzz of {layer} (seed {SEED}) took longer than {limit_s:.0f} s.\n{last_input(record)}"
+            f"The fuzz of {layer} (seed {seed}) took longer than {limit_s:.0f} s.\n{last_input(record)}"
         )
     if ended.returncode:
         pytest.fail(
-            f"The fuzz of {layer} (seed {SEED}) ended with {ended.returncode}.\n"
+            f"The fuzz of {layer} (seed {seed}) ended with {ended.returncode}.\n"
             f"{last_input(record)}\n{ended.stderr[-4000:]}"
         )
     report: dict[str, Any] = json.loads(ended.stdout)
     shown = {key: value for key, value in report.items() if key != "failures"}
-    print(f"fuzz of {layer}, seed {SEED}: {shown}")
+    print(f"fuzz of {layer}, seed {seed}: {shown}")
     return report
 
 
@@ -88,9 +85,9 @@ def last_input(record: Path) -> str:
     return f"Its last input, number {number}: {content.hex()}"
 
 
-def story_of(layer: str, report: dict[str, Any]) -> str:
+def story_of(layer: str, seed: int, report: dict[str, Any]) -> str:
     """Everything that escaped, with an input each."""
-    parts = [f"{len(report['failures'])} things went wrong in the fuzz of {layer}, seed {SEED}"]
+    parts = [f"{len(report['failures'])} things went wrong in the fuzz of {layer}, seed {seed}"]
     for kind, entry in report["failures"].items():
         parts.append(
             f"{kind}, {entry['times']} times; first with input {entry['input']}, made of {entry['seed']!r}:\n"
