@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.gpu_traces import driver_key
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.config import HostNeed
 from comfy_env_core.discovery import Site
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from comfy_env_core.building.user_settings import UserSettings
 
 #: Variables that can change a plan: the user's indexes, and those of our own settings that choose packages.
-_RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV_CUDA|PIP_|UV_|PIXI_|CONDA_OVERRIDE_)")
-
-#: Where the NVIDIA driver says that it is there, without starting a program.
-_NVIDIA_VERSION = Path("/proc/driver/nvidia/version")
+_RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV_(CUDA|TORCH)|PIP_|UV_|PIXI_|CONDA_OVERRIDE_)")
 
 
 class Planner:
@@ -79,8 +77,7 @@ class Planner:
 
     @functools.cached_property
     def _machine_key(self) -> str:
-        parts = [RECIPE, sys.version, sys.executable, Platform.current().name]
-        parts.append(_NVIDIA_VERSION.read_text() if _NVIDIA_VERSION.exists() else "")
+        parts = [RECIPE, sys.version, sys.executable, Platform.current().name, driver_key()]
         parts.extend(
             f"{key}={value}" for key, value in sorted(self._environ.items()) if _RELEVANT_VARIABLES.match(key)
         )
