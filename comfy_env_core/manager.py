@@ -21,6 +21,7 @@ from comfy_env_core.sites.freshness import Change, Freshness
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.preparation import Preparation
 from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
+from comfy_env_core.sites.upkeep import Upkeep
 from comfy_env_core.sites.workers import SiteWorkers
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Manager:
             may_build=mode is not BuildMode.OFF,
             import_timeout_s=parts.import_timeout_s,
         )
+        self._upkeep = Upkeep(parts.store, self._preparation, self._workers, self._users_of, self._tell_site)
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
 
     # --- the outside asks -------------------------------------------------------------------------------------------
@@ -138,6 +140,11 @@ class Manager:
         """The processes that run now."""
         return self._workers
 
+    @property
+    def upkeep(self) -> Upkeep:
+        """What can be done to environments while sites use them."""
+        return self._upkeep
+
     def remember_inputs(
         self, runtime: SiteRuntime, inputs: Mapping[tuple[str, str], Mapping[str, Any]]
     ) -> None:
@@ -153,12 +160,7 @@ class Manager:
 
     def names_of(self, environment_id: str) -> str:
         """The sites that use an environment, for people."""
-        users = [
-            r.id
-            for r in self.sites.values()
-            if r.environment is not None and r.environment.id == environment_id
-        ]
-        return ", ".join(sorted(users)) or environment_id
+        return ", ".join(sorted(runtime.id for runtime in self._users_of(environment_id))) or environment_id
 
     def status(self) -> dict[str, Any]:
         """The JSON of `GET /comfy-env/status`."""
@@ -191,6 +193,8 @@ class Manager:
             change = self._freshness.look(runtime, self.scan.nested, has_worker=has_worker)
             if change is Change.ENVIRONMENT:
                 self._build_again(runtime)
+            elif change is Change.REBUILT:
+                self._upkeep.renew(runtime)
             elif change is not None:
                 runtime.notice = change.value
                 self._move(runtime, SiteState.STALE)
@@ -209,6 +213,16 @@ class Manager:
         self._preparation.later(runtime)
 
     # --- small things -----------------------------------------------------------------------------------------------
+
+    def _users_of(self, environment_id: str) -> list[SiteRuntime]:
+        """The sites whose file asks for that environment, or whose nodes run in it."""
+        found = []
+        for runtime in self.sites.values():
+            ids = [runtime.environment.id] if runtime.environment is not None else []
+            ids += [runtime.serving.environment_id] if runtime.serving is not None else []
+            if environment_id in ids:
+                found.append(runtime)
+        return found
 
     def _move(self, runtime: SiteRuntime, state: SiteState) -> None:
         runtime.move(state)

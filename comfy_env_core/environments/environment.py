@@ -28,6 +28,11 @@ class Environment:
 
     directory: Path
 
+    @classmethod
+    def of(cls, workspace: Workspace) -> Environment:
+        """The environment that a generation belongs to."""
+        return cls(workspace.directory.parent)
+
     @property
     def id(self) -> str:
         return self.directory.name.removeprefix(PREFIX_OF_NAME)

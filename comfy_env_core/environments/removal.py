@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 from comfy_env_core.environments.atomic import remove_trash, remove_tree
 from comfy_env_core.environments.environment import Environment
@@ -18,20 +20,30 @@ class EnvironmentBusy(Exception):
     """The environment is built or used right now, here or in another process, and was not removed."""
 
 
+@contextlib.contextmanager
+def locked(store: Store, environment_id: str, done_to_it: str) -> Iterator[None]:
+    """Holds the build lock; `EnvironmentBusy` if another does, naming what was not "removed" or "rolled back"."""
+    lock = build_lock(store, environment_id)
+    if not lock.try_acquire():
+        holder = lock.holder()
+        by = f" by process {holder}" if holder else ""
+        raise EnvironmentBusy(
+            f"Environment {environment_id!r} is being built{by} and was not {done_to_it}: cancel the build or wait for "
+            "it."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def remove_environment(store: Store, environment_id: str) -> None:
     """Removes one environment. Raises `EnvironmentBusy` while it is built or used, OSError when the disk refuses.
 
     Stop our own workers first.
     """
     environment = store.environment(environment_id)
-    lock = build_lock(store, environment_id)
-    if not lock.try_acquire():
-        holder = lock.holder()
-        by = f" by process {holder}" if holder else ""
-        raise EnvironmentBusy(
-            f"Environment {environment_id!r} is being built{by} and was not removed: cancel the build or wait for it."
-        )
-    try:
+    with locked(store, environment_id, "removed"):
         users = processes_in(environment.directory)
         if users:
             named = ", ".join(f"{user.name} ({user.pid})" for user in users)
@@ -41,8 +53,6 @@ def remove_environment(store: Store, environment_id: str) -> None:
             )
         environment.pointer_path.unlink(missing_ok=True)
         remove_tree(environment.directory)
-    finally:
-        lock.release()
     remove_trash(store.root)
 
 

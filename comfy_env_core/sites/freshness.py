@@ -2,7 +2,7 @@
 
 ComfyUI's own rule is that changed code needs a restart, and so it is here: a worker goes on with the code that it has
 loaded. But a worker may have to start again at any time, and would load the new code under nodes that were described
-from the old; and an environment may be deleted under a worker that runs. Neither happens without a word.
+from the old; and an environment may be deleted or rebuilt under a worker that runs. None of it happens without a word.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from comfy_env_core.discovery import Site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Environment
 from comfy_env_core.sites.runtime import SiteRuntime
 
 Nested = Callable[[Site], Collection[Path]]
@@ -28,6 +29,7 @@ class Change(enum.Enum):
     """What is to be said of it, after the site's name."""
 
     ENVIRONMENT = "its environment was deleted while ComfyUI runs"
+    REBUILT = "its environment was rebuilt or rolled back while ComfyUI runs"
     CONFIG = (
         "its comfy-env.toml changed while ComfyUI runs. Its nodes go on in the environment that they have; restart "
         "ComfyUI, or rebuild the pack, to get the one that the file asks for now."
@@ -55,8 +57,13 @@ class Freshness:
             return None
         now = self._clock()
         is_due = now >= self._due_at.get(runtime.id, now)
-        if (is_due or not has_worker) and not runtime.serving.is_done():
-            return Change.ENVIRONMENT
+        if is_due or not has_worker:
+            current, is_there = Environment.of(runtime.serving).current(), runtime.serving.is_done()
+            if current is None and not is_there:
+                return Change.ENVIRONMENT
+            # A worker goes on in the generation that it was started in.
+            if current not in (None, runtime.serving) and not (has_worker and is_there):
+                return Change.REBUILT
         if not is_due or runtime.state is SiteState.STALE:
             return None
         is_same = source_fingerprint(runtime.site, nested(runtime.site)) == runtime.source

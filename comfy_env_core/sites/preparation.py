@@ -22,6 +22,7 @@ from comfy_env_core.sites.workers import SiteWorkers
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import Builder, Job
+    from comfy_env_core.building.plan import BuildPlan
 
 log = logging.getLogger("comfy-env")
 
@@ -80,6 +81,16 @@ class Preparation:
         """The builds so far."""
         return self._made_builder.jobs() if self._made_builder is not None else ()
 
+    @property
+    def builder(self) -> Builder:
+        """Made when it is first asked for. Raises RuntimeError after `stop_building`."""
+        with self._lock:
+            if self._made_builder is None:
+                if self._is_closed:
+                    raise RuntimeError("comfy-env manager is shutting down; nothing is built any more.")
+                self._made_builder = self._make_builder()
+            return self._made_builder
+
     def stop_building(self) -> None:
         """Cancels builds; nothing is begun any more."""
         with self._lock:
@@ -128,6 +139,15 @@ class Preparation:
             self._preparing.add(runtime.id)
         self._executor.submit(self._prepare, runtime)
 
+    def plan(self, runtime: SiteRuntime) -> BuildPlan:
+        """What to build for the site, which knows its environment then. Raises BuildError."""
+        site = runtime.site
+        plan = self._planner.plan(site, self._nested(site))
+        runtime.environment = self._store.environment(plan.environment_id)
+        runtime.host_need = plan.host_need
+        runtime.plan_key = self._planner.plan_key(site, runtime.source, plan.host_need)
+        return plan
+
     def remember_inputs(
         self, runtime: SiteRuntime, inputs: Mapping[tuple[str, str], Mapping[str, Any]]
     ) -> None:
@@ -165,14 +185,9 @@ class Preparation:
 
     def _build(self, runtime: SiteRuntime) -> Workspace:
         """Leaves the site describing; what it is to be described in. Raises BuildError."""
-        site = runtime.site
         if not self._is_built(runtime):
             self._move(runtime, SiteState.BUILDING)
-            plan = self._planner.plan(site, self._nested(site))
-            runtime.environment = self._store.environment(plan.environment_id)
-            runtime.host_need = plan.host_need
-            runtime.plan_key = self._planner.plan_key(site, runtime.source, plan.host_need)
-            error = self._builder.submit(plan, [site.directory]).wait().error
+            error = self.builder.submit(self.plan(runtime), [runtime.site.directory]).wait().error
             if error is not None:
                 raise error
         self._move(runtime, SiteState.DESCRIBING)
@@ -223,15 +238,6 @@ class Preparation:
             runtime.move(SiteState.READY)
         self._tell(runtime)
         return True
-
-    @property
-    def _builder(self) -> Builder:
-        with self._lock:
-            if self._made_builder is None:
-                if self._is_closed:
-                    raise RuntimeError("comfy-env manager is shutting down; nothing is built any more.")
-                self._made_builder = self._make_builder()
-            return self._made_builder
 
     def _is_built(self, runtime: SiteRuntime) -> bool:
         return runtime.environment is not None and runtime.environment.is_done()

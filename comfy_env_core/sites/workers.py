@@ -80,6 +80,14 @@ class SiteWorkers:
         if self._pool is not None:
             self._pool.stop(site_id)
 
+    def end_if_idle(self, site_id: str, reason: str) -> bool:
+        """Ends the site's worker for what `reason` says, unless it works or ComfyUI holds its objects.
+
+        Whether there is none now.
+        """
+        worker = self.running(site_id)
+        return worker is None or worker.stop_if_idle(reason) or not worker.is_alive
+
     def trim(self) -> None:
         """Gives back the shared memory that nothing uses now."""
         if self._pool is not None:
@@ -150,8 +158,8 @@ class SiteWorkers:
             return f"The nodes of {runtime.id!r} cannot run: {runtime.failure}"
         if runtime.state is SiteState.UNBUILT:
             return (
-                f"The environment of {runtime.id!r} is not built and building at start is off (COMFY_ENV_BUILD). "
-                "Run install.py of comfy-env manager, or start ComfyUI without that variable."
+                f"The environment of {runtime.id!r} is not built: it was deleted, or building at start is off "
+                "(COMFY_ENV_BUILD). Run install.py of comfy-env manager, or start ComfyUI without that variable."
             )
         log_path = runtime.environment.log_path if runtime.environment is not None else self._store.root
         state = runtime.state.value

@@ -1,0 +1,126 @@
+"""What is done to environments while sites use them: rebuilt, rolled back, deleted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfy_env_core.environments.states import SiteState
+from comfy_env_core.environments.store import Environment, Store
+from comfy_env_core.sites.preparation import Preparation
+from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.sites.workers import SiteWorkers
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.jobs import Job
+    from comfy_env_core.building.plan import BuildPlan
+
+log = logging.getLogger("comfy-env")
+
+
+class Upkeep:
+    """Owns nothing. `users`: the sites that use an environment. `tell`: told of every site that changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        preparation: Preparation,
+        workers: SiteWorkers,
+        users: Callable[[str], Iterable[SiteRuntime]],
+        tell: Callable[[SiteRuntime], None],
+    ) -> None:
+        self._store = store
+        self._preparation = preparation
+        self._workers = workers
+        self._users = users
+        self._tell = tell
+
+    def rebuild(self, runtimes: Iterable[SiteRuntime], priority: int = 0) -> tuple[Job, ...]:
+        """Builds the environments of these sites anew, also those that are done, which serve until then.
+
+        One job an environment; all its sites are renewed when it is done. Raises BuildError for a file that cannot
+        become an environment, before anything is built.
+        """
+        plans: dict[str, tuple[BuildPlan, list[Path]]] = {}
+        for runtime in runtimes:
+            plan = self._preparation.plan(runtime)
+            _, directories = plans.setdefault(plan.environment_id, (plan, []))
+            directories.append(runtime.site.directory)
+        submit = self._preparation.builder.submit
+        jobs = tuple(
+            submit(plan, directories, priority, rebuild=True) for plan, directories in plans.values()
+        )
+        for job in jobs:
+            name = f"rebuild {job.environment_id}"
+            threading.Thread(target=self._follow, args=(job,), name=name, daemon=True).start()
+        return jobs
+
+    def roll_back(self, environment_id: str) -> None:
+        """Returns to the generation before, in which the nodes are described anew; a second time undoes it.
+
+        Raises `NothingToRollBackTo`, `EnvironmentBusy` while it is built, OSError when the disk refuses.
+        """
+        from comfy_env_core.environments.removal import locked  # noqa: PLC0415  # not at a warm start
+
+        with locked(self._store, environment_id, "rolled back"):
+            self._store.environment(environment_id).roll_back()
+        for runtime in self._users(environment_id):
+            self.renew(runtime)
+
+    def delete(self, environment_id: str) -> None:
+        """Deletes an environment; its sites are unbuilt then.
+
+        Raises `EnvironmentBusy` while it is built, while nodes run in it, and while another process uses it; OSError
+        when the disk refuses.
+        """
+        from comfy_env_core.environments.removal import EnvironmentBusy, remove_environment  # noqa: PLC0415
+
+        users = tuple(self._users(environment_id))
+        for runtime in users:
+            if not self._workers.end_if_idle(runtime.id, "its environment is deleted"):
+                raise EnvironmentBusy(
+                    f"Environment {environment_id!r} was not deleted: nodes of {runtime.id!r} run in it, or ComfyUI's "
+                    'cache holds their objects. Wait for them, or use "Unload Models and Execution Cache"; try again.'
+                )
+        remove_environment(self._store, environment_id)
+        for runtime in users:
+            if runtime.serving is not None and runtime.serving.environment_id == environment_id:
+                runtime.serving = None
+            if runtime.state is not SiteState.UNBUILT:
+                self._move(runtime, SiteState.UNBUILT)
+
+    def renew(self, runtime: SiteRuntime) -> None:
+        """Lets the site's nodes run in the current generation of its environment, and describes them there.
+
+        A worker that works, or whose objects ComfyUI holds, goes on in its own until it is started anew.
+        """
+        serving = runtime.serving
+        environment = runtime.environment or (Environment.of(serving) if serving is not None else None)
+        current = environment.current() if environment is not None else None
+        if current is None or runtime.state in (SiteState.BUILDING, SiteState.DESCRIBING):
+            return
+        if runtime.state is SiteState.FAILED:
+            self._move(runtime, SiteState.UNBUILT)
+        elif runtime.state in (SiteState.READY, SiteState.STALE):
+            if current == serving:
+                return
+            if not self._workers.end_if_idle(runtime.id, "its environment was rebuilt or rolled back"):
+                log.info("%s: its worker goes on in the earlier build until it is started anew.", runtime.id)
+                return
+            if serving is not None and serving.environment_id == current.environment_id:
+                runtime.serving = current
+            if runtime.state is SiteState.READY:
+                self._move(runtime, SiteState.STALE)
+        self._preparation.later(runtime)
+
+    def _follow(self, job: Job) -> None:
+        if job.wait().error is None:
+            for runtime in self._users(job.environment_id):
+                self.renew(runtime)
+
+    def _move(self, runtime: SiteRuntime, state: SiteState) -> None:
+        runtime.move(state)
+        self._tell(runtime)
