@@ -12,6 +12,7 @@ from comfy_env_core.building.draft import Draft
 from comfy_env_core.building.host_packages import add_aiohttp, add_host_packages, add_msgpack
 from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.indexes import TORCH_FAMILY, merged_pypi_options, torch_index
+from comfy_env_core.building.locks.model import LockedEnvironment
 from comfy_env_core.building.manifest import manifest_text
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.requirements import normalised_name, range_of
@@ -40,6 +41,7 @@ class BuildPlan:
       of CUDA wheels, None when nothing does. `settling` makes both final when a build begins.
     - `facts`: the sorted "name=value" lines that went into the id beside the file.
     - `passthrough`: the rest of the file's tables, for pixi's manifest.
+    - `lock`: the packages that a lock beside the file names for this machine (`locks.fitting`).
     """
 
     environment_id: str
@@ -61,6 +63,7 @@ class BuildPlan:
     passthrough: Mapping[str, Any]
     torch_pins: tuple[str, ...] = ()
     cuda_wheels: CudaWheelsWanted | None = None
+    lock: LockedEnvironment | None = None
 
     @property
     def python_minor(self) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -10,16 +11,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from comfy_env_core.building.commands import run_logged
-from comfy_env_core.building.engines.contract import Package
 from comfy_env_core.building.engines.engine_packages import EngineTools
+from comfy_env_core.building.engines.exclude_newer import newest_moment
 from comfy_env_core.building.engines.rattler_driver import RECORD
 from comfy_env_core.building.engines.version_range import PythonWanted
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.errors import REMEDIES, BuildCause, BuildError
+from comfy_env_core.building.locks.conda_meta import conda_package
+from comfy_env_core.building.locks.model import CondaPackage
+from comfy_env_core.building.locks.pixi_lock import pixi_lock_text
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
-from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.building.user_settings import DEFAULT_INDEX_URL, UserSettings
 from comfy_env_core.config import Requirement
-from comfy_env_core.environments.store import Store, Workspace
+from comfy_env_core.environments.store import Store
 from comfy_env_core.processes import clean_environment
 
 CHANNEL_ALIAS = "https://conda.anaconda.org"
@@ -62,35 +66,52 @@ def match_spec(name: str, requirement: Requirement) -> str:
     return f"{name}[{', '.join(pairs)}]"
 
 
-def install_conda_packages(
-    plan: BuildPlan,
-    workspace: Workspace,
-    tools: EngineTools,
-    store: Store,
-    settings: UserSettings,
-    report: Report,
-) -> tuple[Package, ...]:
-    """Fills the prefix with Python and the plan's conda packages. Raises BuildError with its cause."""
-    report.phase(Phase.RESOLVING, "conda packages")
-    request_path = workspace.directory / "conda-request.json"
-    request_path.write_text(
-        json.dumps(_request(plan, workspace, tools, store, settings), indent=1), encoding="utf-8"
-    )
-    output = DriverOutput(report)
-    completed = run_logged(
-        [sys.executable, "-I", "-B", str(_DRIVER_PATH), str(request_path)],
-        env=clean_environment(settings.environ, _environment(plan, store, settings)),
-        cwd=workspace.directory,
-        report=report,
-        timeout_s=_TIMEOUT_S,
-        on_line=output.take,
-    )
-    outcome = output.outcome
-    if outcome is None:
-        raise _driver_died(completed.returncode)
-    if outcome["event"] == "failure":
-        raise _failure(outcome, plan)
-    return tuple(Package(name, version, "conda") for name, version in outcome["packages"])
+@dataclasses.dataclass(frozen=True)
+class CondaPhase:
+    """One build's conda part. `directory` holds the request and may be looked into afterwards."""
+
+    plan: BuildPlan
+    directory: Path
+    tools: EngineTools
+    store: Store
+    settings: UserSettings
+    report: Report
+
+    def install(self, prefix: Path) -> tuple[CondaPackage, ...]:
+        """Fills `prefix` with Python and the plan's conda packages. Raises BuildError with its cause."""
+        lock = self.plan.lock
+        if lock is None or not lock.conda:
+            self.report.phase(Phase.RESOLVING, "conda packages")
+            return self._run({"prefix": str(prefix)})
+        path = self.directory / "pixi.lock"
+        only_conda = dataclasses.replace(lock, pypi=())
+        path.write_text(pixi_lock_text(only_conda, DEFAULT_INDEX_URL), encoding="utf-8")
+        return self._run({"prefix": str(prefix), "lock": str(path)})
+
+    def solve(self, offers: Mapping[str, str]) -> tuple[CondaPackage, ...]:
+        """What a machine of the plan's platform would get; `offers`: its virtual packages ("__glibc" → version)."""
+        self.report.phase(Phase.RESOLVING, f"conda packages for {self.plan.platform.name}")
+        return self._run({"virtual_packages": sorted(offers.items())})
+
+    def _run(self, request: Mapping[str, Any]) -> tuple[CondaPackage, ...]:  # Any: JSON, as the driver says
+        request_path = self.directory / "conda-request.json"
+        content = {**_request(self.plan, self.tools, self.store, self.settings, self.report), **request}
+        request_path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        output = DriverOutput(self.report)
+        completed = run_logged(
+            [sys.executable, "-I", "-B", str(_DRIVER_PATH), str(request_path)],
+            env=clean_environment(self.settings.environ, _environment(self.plan, self.store, self.settings)),
+            cwd=self.directory,
+            report=self.report,
+            timeout_s=_TIMEOUT_S,
+            on_line=output.take,
+        )
+        outcome = output.outcome
+        if outcome is None:
+            raise _driver_died(completed.returncode)
+        if outcome["event"] == "failure":
+            raise _failure(outcome, self.plan)
+        return tuple(sorted(map(conda_package, outcome["records"]), key=lambda package: package.name))
 
 
 class DriverOutput:
@@ -125,30 +146,41 @@ class DriverOutput:
 
 
 def _request(
-    plan: BuildPlan, workspace: Workspace, tools: EngineTools, store: Store, settings: UserSettings
+    plan: BuildPlan, tools: EngineTools, store: Store, settings: UserSettings, report: Report
 ) -> dict[str, Any]:
     wanted = {name: requirement for name, requirement in plan.conda.items() if name != "python"}
     specs = [f"python {PythonWanted(plan.python).conda_spec}"]
     specs += [match_spec(name, requirement) for name, requirement in wanted.items()]
+    constraints = plan.passthrough.get("constraints", {})
     workspace_table = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
     system = settings.system_certificates or settings.ca_bundle is not None
+    if isinstance(plan.passthrough.get("exclude-newer"), Mapping):
+        report.log(
+            "[exclude-newer] of single conda packages is not known to this engine: pixi builds with it"
+        )
+    newest = newest_moment(plan)
     return {
         "engine_dir": str(tools.directory),
         "channels": list(plan.channels),
         "specs": specs,
+        "constraints": [match_spec(name, requirement) for name, requirement in constraints.items()],
         "subdir": plan.platform.name,
-        "prefix": str(workspace.prefix),
+        "prefix": None,
+        "lock": None,
+        "virtual_packages": None,
         "cache_dir": str(store.cache_dir / "conda"),
         "priority": workspace_table.get("channel-priority", "strict"),
+        "strategy": workspace_table.get("solve-strategy", "highest"),
+        "exclude_newer": newest.isoformat() if newest else None,
         "config_files": [str(path) for path in settings.conda_files],
         "config": 'tls-root-certs = "system"\n' if system else "",
     }
 
 
 def _environment(plan: BuildPlan, store: Store, settings: UserSettings) -> dict[str, str]:
-    """A `cuda` under `[system-requirements]` promises the solver that driver, as it does in pixi."""
+    """A `cuda` under `[system-requirements]`, or of the plan, promises the solver that driver, as it does in pixi."""
     variables = {**settings.pixi_environment(), "RATTLER_CACHE_DIR": str(store.cache_dir / "conda")}
-    cuda = plan.passthrough.get("system-requirements", {}).get("cuda")
+    cuda = plan.passthrough.get("system-requirements", {}).get("cuda") or plan.cuda_version
     if cuda:
         variables["CONDA_OVERRIDE_CUDA"] = str(cuda)
     return variables
@@ -171,6 +203,13 @@ def _failure(outcome: Mapping[str, Any], plan: BuildPlan) -> BuildError:
             BuildCause.CONFLICT,
             f"Resolving the conda packages failed: each can be had from {channels}, but not all together.",
             f"Loosen a version under [dependencies] in {str(plan.spec.path)!r}; the log says which exclude each other.",
+            tail=tail,
+        )
+    if outcome["kind"] == "ChecksumMismatch" or "sha256" in text.lower() or "hash mismatch" in text.lower():
+        return BuildError(
+            BuildCause.CHECKSUM,
+            f"Installing the conda packages from {channels} failed: a package is not the one that was published.",
+            REMEDIES[BuildCause.CHECKSUM],
             tail=tail,
         )
     cause = {

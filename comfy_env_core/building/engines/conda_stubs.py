@@ -17,7 +17,7 @@ _VERSION = re.compile(r"\d[A-Za-z0-9.!+]*")
 def write_stubs(directory: Path, provided: Mapping[str, str]) -> None:
     """Fills `directory` with one empty wheel for each distribution (normalised name → version); old ones are removed.
 
-    They serve `uv pip compile` as find-links; the lock is freed of them afterwards (`pylock.drop_packages`).
+    They serve `uv pip compile` as find-links; the lock is freed of them afterwards (`PypiPhase.resolve`).
     """
     directory.mkdir(exist_ok=True)
     for old in directory.glob("*.whl"):

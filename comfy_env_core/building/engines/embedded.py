@@ -9,8 +9,8 @@ from pathlib import Path
 
 from comfy_env_core.building.engines.conda_phase import (
     NOT_WORTH_A_CHANNEL,
+    CondaPhase,
     channel_probe_url,
-    install_conda_packages,
 )
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
 from comfy_env_core.building.engines.engine_packages import (
@@ -24,6 +24,8 @@ from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.engines.uv import Uv, managed_pythons
 from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError
+from comfy_env_core.building.locks.model import CondaPackage
+from comfy_env_core.building.locks.recording import record_result
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.user_settings import UserSettings
@@ -65,7 +67,8 @@ class EmbeddedEngine:
             report.log(f"no answer from {', '.join(silent)}: the interpreter comes from this machine")
             return self._on_an_interpreter(plan, workspace, tools, silent, report)
         try:
-            conda = install_conda_packages(plan, workspace, tools, self._store, self._settings, report)
+            phase = CondaPhase(plan, workspace.directory, tools, self._store, self._settings, report)
+            conda = phase.install(workspace.prefix)
         except BuildError as error:
             if _conda_names(plan) or error.cause not in (*NETWORK_CAUSES, BuildCause.NO_SUCH_PACKAGE):
                 raise
@@ -115,14 +118,17 @@ class EmbeddedEngine:
         workspace: Workspace,
         tools: EngineTools,
         version: str,
-        conda: tuple[Package, ...],
+        conda: tuple[CondaPackage, ...],
         added: Mapping[str, Requirement],
         report: Report,
     ) -> BuiltEnvironment:
         phase = PypiPhase(self._uv(tools), plan, workspace, workspace.python, version, bool(conda), report)
-        packages = phase.install(added)
+        pypi = phase.install(added)
+        record_result(plan, workspace, version, pypi)
+        packages = [Package(package.name, package.version, "conda") for package in conda]
+        packages += [Package(package.name, package.version, "pypi") for package in pypi]
         return BuiltEnvironment(
-            workspace.prefix, workspace.python, version, self.name, self.version, (*conda, *packages)
+            workspace.prefix, workspace.python, version, self.name, self.version, tuple(packages)
         )
 
     def _interpreter(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> Interpreter:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed
 from comfy_env_core.building.engines.conda_stubs import write_stubs
-from comfy_env_core.building.engines.contract import Package
-from comfy_env_core.building.engines.pylock import drop_packages, locked_packages, name_indexes
+from comfy_env_core.building.engines.pylock import pylock_text, read_pylock
 from comfy_env_core.building.engines.uv import Uv
 from comfy_env_core.building.engines.uv_failures import conda_conflict, explain_compile, explain_install
 from comfy_env_core.building.engines.uv_project import UvProject, uv_project
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.fetching import Fetcher
+from comfy_env_core.building.locks.fitting import LEFT_OUT, NOT_TOGETHER, is_all_there, pinned
+from comfy_env_core.building.locks.locating import located
+from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.requirements import normalised_name
@@ -25,8 +28,11 @@ from comfy_env_core.environments.store import Workspace
 
 @dataclasses.dataclass(frozen=True)
 class PypiPhase:
-    """One build's PyPI part. `python` is the prefix's interpreter; `python_version` in full; `from_conda`: the prefix
-    came from conda packages, whose distributions must not be replaced."""
+    """One build's PyPI part. `python` is the prefix's interpreter; `python_version` in full.
+
+    `from_conda`: the prefix came from conda packages, whose distributions must not be replaced. `target`: options of
+    uv that name another platform to resolve for.
+    """
 
     uv: Uv
     plan: BuildPlan
@@ -35,26 +41,45 @@ class PypiPhase:
     python_version: str
     from_conda: bool
     report: Report
+    target: tuple[str, ...] = ()
 
-    def install(self, added: Mapping[str, Requirement]) -> tuple[Package, ...]:
-        """Installs the plan's PyPI packages and returns what the lock named. Raises BuildError with its cause.
+    def install(self, added: Mapping[str, Requirement]) -> tuple[PypiPackage, ...]:
+        """Installs the plan's PyPI packages and returns exactly what. Raises BuildError with its cause.
 
-        Leaves `pyproject.toml` and `pylock.toml` in the workspace.
+        `added`: further requirements. Leaves `pyproject.toml` and `pylock.toml` in the workspace.
         """
         project = uv_project(self.plan, added=added)
-        if not project.lines:
+        if not project.lines and not (self.plan.lock and self.plan.lock.pypi):
             return ()
         with self.report.pypi_turn():
             provided = self._provided()
-            conflict = conda_conflict(project, provided)
-            if conflict is not None:
-                raise conflict
-            # What conda brings in a version that fits is there already, and need not exist on PyPI under that name.
-            project = project.without(provided.keys())
-            if not project.lines:
+            packages = tuple(
+                package for package in self._wanted(project, provided, added) if package.name not in provided
+            )
+            if not packages:
                 return ()
-            self._compile(project, provided)
-            return self._install(project)
+            self._install(packages, project)
+            return packages
+
+    def _wanted(
+        self, project: UvProject, provided: Mapping[str, str], added: Mapping[str, Requirement]
+    ) -> tuple[PypiPackage, ...]:
+        """The packages of the lock, of the lock and the resolver, or of the resolver alone."""
+        lock = self.plan.lock
+        if lock is None:
+            return self.resolve(project, provided)
+        fetcher = Fetcher(self.uv.settings, check=self.report.check)
+        held = {package.name: package for package in located(lock.pypi, self.uv.settings, fetcher)}
+        if is_all_there(self.plan):
+            return tuple(held.values())
+        try:
+            found = self.resolve(uv_project(pinned(self.plan), added=added), provided)
+        except BuildError as error:
+            if error.cause not in NOT_TOGETHER:
+                raise
+            self.report.log(f"{error} {LEFT_OUT}")
+            return self.resolve(project, provided)
+        return tuple(held.get(package.name, package) for package in found)
 
     def _provided(self) -> dict[str, str]:
         """Distributions that are in the prefix already (conda's): name → version."""
@@ -68,50 +93,63 @@ class PypiPhase:
         text = "".join(line for line in completed.lines if line.startswith("["))
         return {normalised_name(entry["name"]): entry["version"] for entry in json.loads(text)}
 
-    def _compile(self, project: UvProject, provided: Mapping[str, str]) -> None:
+    def resolve(self, project: UvProject, provided: Mapping[str, str]) -> tuple[PypiPackage, ...]:
+        """What fulfils the project beside `provided`, distributions (name → version) that count as they are.
+
+        Raises BuildError with its cause.
+        """
+        conflict = conda_conflict(project, provided)
+        if conflict is not None:
+            raise conflict
+        # What is there already in a version that fits need not exist on PyPI under that name.
+        project = project.without(provided.keys())
+        if not project.lines:
+            return ()
         self.report.phase(Phase.RESOLVING, f"{len(project.lines)} PyPI requirements")
         directory = self.workspace.directory
         text = project.pyproject(self.plan.environment_id, self.python_version)
         (directory / "pyproject.toml").write_text(text, encoding="utf-8")
-        arguments: list[str | Path] = ["pip", "compile", "--python", self.python, *project.options]
-        if provided:
-            constraints = directory / "conda-constraints.txt"
-            constraints.write_text("".join(f"{n}=={v}\n" for n, v in provided.items()), encoding="utf-8")
-            write_stubs(directory / "conda-stubs", provided)
-            arguments += ["--constraints", constraints, "--find-links", directory / "conda-stubs"]
-        if project.overrides:
-            overrides = directory / "overrides.txt"
-            overrides.write_text("".join(f"{line}\n" for line in project.overrides), encoding="utf-8")
-            arguments += ["--overrides", overrides]
-        arguments += ["--format", "pylock.toml", "-q", "-o", "pylock.toml", "pyproject.toml"]
-        completed = self._run(*arguments, extra=project.environment)
+        arguments = [*self._beside(provided), *_written("--overrides", project.overrides, directory)]
+        completed = self._run(
+            *("pip", "compile", "-q", "--format", "pylock.toml", "-o", "pylock.toml", "--python"),
+            self.python,
+            *(*self.target, *project.resolver_options, *project.options, "pyproject.toml"),
+            *arguments,
+            extra=project.environment,
+        )
         if completed.returncode != 0:
             raise explain_compile(self, project, completed)
-        drop_packages(directory / "pylock.toml", provided.keys())
-        name_indexes(directory / "pylock.toml", project.index_of)
+        return tuple(
+            dataclasses.replace(package, index=package.index or project.index_of(package))
+            for package in read_pylock(directory / "pylock.toml")
+            if package.name not in provided
+        )
 
-    def _install(self, project: UvProject) -> tuple[Package, ...]:
-        wanted = locked_packages(self.workspace.directory / "pylock.toml")
-        self.report.phase(Phase.INSTALLING, f"{len(wanted)} PyPI packages")
-        counting = CountingReport(self.report, self.workspace.prefix, len(wanted))
-        arguments: list[str | Path] = [
-            "pip",
-            "install",
-            "--python",
+    def _beside(self, provided: Mapping[str, str]) -> list[str | Path]:
+        if not provided:
+            return []
+        stubs = self.workspace.directory / "conda-stubs"
+        write_stubs(stubs, provided)
+        lines = tuple(f"{name}=={version}" for name, version in provided.items())
+        return [*_written("--constraints", lines, self.workspace.directory), "--find-links", stubs]
+
+    def _install(self, packages: Sequence[PypiPackage], project: UvProject) -> None:
+        (self.workspace.directory / "pylock.toml").write_text(pylock_text(packages), encoding="utf-8")
+        self.report.phase(Phase.INSTALLING, f"{len(packages)} PyPI packages")
+        completed = self._run(
+            *("pip", "install", "--no-deps", *project.options, "-r", "pylock.toml", "--python"),
             self.python,
-            "--no-deps",
-            *_install_options(project.options),
-        ]
-        completed = self._run(*arguments, "-r", "pylock.toml", extra=project.environment, report=counting)
+            extra=project.environment,
+            report=CountingReport(self.report, self.workspace.prefix, len(packages)),
+        )
         if completed.returncode != 0:
-            raise explain_install(self, wanted, completed)
-        self.report.packages(len(wanted), len(wanted))
+            raise explain_install(self, packages, completed)
+        self.report.packages(len(packages), len(packages))
         if self._run("pip", "check", "--python", self.python).returncode != 0:
             # Overrides and some conda packages contradict their own metadata; whether it works, the import test says.
             self.report.log(
                 "Some packages say they do not fit together (see above); the import test decides."
             )
-        return tuple(Package(package.name, package.version, "pypi") for package in wanted)
 
     def _run(
         self,
@@ -146,7 +184,7 @@ class CountingReport:
         self._before = self._count()
         self._looked_at = 0.0
         self.phase, self.packages = report.phase, report.packages
-        self.log, self.pypi_turn = report.log, report.pypi_turn
+        self.log, self.percent, self.pypi_turn = report.log, report.percent, report.pypi_turn
         report.packages(0, total)
 
     def check(self) -> None:
@@ -165,15 +203,10 @@ def _ignore(line: str) -> None:
     """For commands whose output is data, not news."""
 
 
-def _install_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """The options that also concern installing; a lock leaves nothing to a strategy."""
-    kept: list[str] = []
-    pairs = iter(options)
-    for option in pairs:
-        if option == "--no-build-isolation":
-            kept.append(option)
-        elif option in ("--prerelease", "--index-strategy"):
-            next(pairs)
-        else:
-            kept += [option, next(pairs)]
-    return tuple(kept)
+def _written(option: str, lines: Sequence[str], directory: Path) -> list[str | Path]:
+    """The option with a file that holds these lines; nothing where there are none."""
+    if not lines:
+        return []
+    path = directory / f"{option.removeprefix('--')}.txt"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return [option, path]

@@ -1,11 +1,14 @@
 """Solves and installs conda packages with rattler: a program of its own, run as `python -I rattler_driver.py REQUEST`.
 
 REQUEST is a JSON file:
-    engine_dir (where rattler is), channels, specs, subdir ("linux-64"), prefix, cache_dir, priority ("strict" or
-    "disabled"), config_files (the user's pixi/rattler configuration), config (TOML text laid over them).
+    engine_dir (where rattler is), channels, specs, constraints, subdir ("linux-64"), cache_dir, priority ("strict",
+    "flexible" or "disabled"), strategy ("highest", "lowest", "lowest-direct"), exclude_newer (ISO 8601 or None),
+    config_files (the user's pixi/rattler configuration), config (TOML text laid over them);
+    lock: a pixi.lock whose packages are installed without solving, or None; prefix: None to solve only;
+    virtual_packages: [[name, version], …] to solve for another machine than this one, or None.
 Each line of output that begins with `RECORD` is a JSON object:
     {"event": "packages", "done": int, "total": int}, {"event": "text", "text": str},
-    {"event": "result", "packages": [[name, version], …]} or
+    {"event": "result", "records": [repodata records]} or
     {"event": "failure", "kind": str, "text": str, "unknown": [specs that no channel can satisfy]}.
 
 The last record counts, not the exit code: rattler 0.28 crashed at interpreter shutdown in 10 of 111 runs *after* the
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import hashlib
 import json
 import os
 import sys
@@ -25,6 +29,8 @@ import time
 import traceback
 from pathlib import Path
 from typing import Any  # Any: rattler is not importable where this file is type-checked
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 RECORD = "comfy-env-record "
 _SOLVE_TIMEOUT_S = 300
@@ -102,25 +108,48 @@ def load_config(request: dict[str, Any]) -> Any:
 
 
 async def provision(request: dict[str, Any]) -> list[Any]:
-    """Solves, installs and returns the records that are in the prefix now."""
-    import rattler  # noqa: PLC0415 – its directory is on the path only now
-    from rattler.exceptions import GatewayError  # noqa: PLC0415
-    from rattler.networking.client import Client  # noqa: PLC0415
+    """The records that the lock names or the solver finds, installed if there is a prefix."""
+    from rattler.networking.client import Client  # noqa: PLC0415 – its directory is on the path only now
 
     config = load_config(request)
     client = Client.from_config(config, user_agent="comfy-env-manager")
-    cache = Path(request["cache_dir"])
+    records = locked_records(request) if request["lock"] else await solved_records(request, config, client)
+    if request["prefix"] is not None:
+        await install(request, config, client, records)
+    return records
+
+
+def locked_records(request: dict[str, Any]) -> list[Any]:
+    """The conda packages of the lock, as they stand there."""
+    import rattler  # noqa: PLC0415 – its directory is on the path only now
+
+    environment = rattler.LockFile.from_path(Path(request["lock"])).environment("default")
+    platform = next(one for one in environment.platforms() if one.name == request["subdir"])
+    return list(environment.conda_repodata_records_for_platform(platform) or ())
+
+
+async def solved_records(request: dict[str, Any], config: Any, client: Any) -> list[Any]:
+    """What `solve` finds, asked a second time without our cache where that may be the cause of a failure."""
+    from rattler.exceptions import GatewayError  # noqa: PLC0415 – its directory is on the path only now
+
     try:
-        records = await solve(request, config, client, cache / "repodata")
+        return list(await solve(request, config, client, Path(request["cache_dir"]) / "repodata"))
     except GatewayError as error:
         # A damaged cache, or a server whose "304 Not Modified" names no ETag: rattler 0.28 takes that for a failure.
         sys.stdout.write(f"asking the channels again without our cache, because: {error}\n")
         with tempfile.TemporaryDirectory() as fresh:
-            records = await solve(request, config, client, Path(fresh))
+            return list(await solve(request, config, client, Path(fresh)))
+
+
+async def install(request: dict[str, Any], config: Any, client: Any, records: list[Any]) -> None:
+    import rattler  # noqa: PLC0415 – its directory is on the path only now
+
+    for record in records:
+        check_local_file(record)
     await rattler.install(
         records,
         request["prefix"],
-        cache_dir=cache / "pkgs",
+        cache_dir=Path(request["cache_dir"]) / "pkgs",
         platform=rattler.Subdir(request["subdir"]),
         client=client,
         config=config,
@@ -130,7 +159,21 @@ async def provision(request: dict[str, Any]) -> list[Any]:
         execute_link_scripts=False,  # as pixi: they are arbitrary code, and nearly no package needs one
         reporter=Progress(),
     )
-    return list(records)
+
+
+def check_local_file(record: Any) -> None:
+    """rattler 0.28 checks what it downloads, and not what it takes from a channel on this disk."""
+    parts = urlsplit(record.url)
+    if parts.scheme != "file" or record.sha256 is None:
+        return
+    path = Path(url2pathname(parts.path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != record.sha256.hex():
+        raise ChecksumMismatch(f"{path} has sha256 {digest}, expected {record.sha256.hex()}")
+
+
+class ChecksumMismatch(Exception):
+    """A package is not the one that was published."""
 
 
 async def solve(request: dict[str, Any], config: Any, client: Any, repodata_dir: Path) -> Any:
@@ -142,20 +185,36 @@ async def solve(request: dict[str, Any], config: Any, client: Any, repodata_dir:
     channels = [rattler.Channel(channel) for channel in request["channels"]]
     subdirs = [rattler.Subdir(request["subdir"]), rattler.Subdir("noarch")]
     specs = [rattler.MatchSpec(spec) for spec in request["specs"]]
-    overrides = rattler.VirtualPackageOverrides.from_env()
+    newest = request["exclude_newer"]
     try:
         return await rattler.solve(
             channels,
             specs,
             gateway=gateway,
             platforms=subdirs,
-            virtual_packages=rattler.VirtualPackage.detect(overrides),
+            constraints=request["constraints"],
+            virtual_packages=virtual_packages(request),
             channel_priority=getattr(rattler.ChannelPriority, request["priority"].capitalize()),
+            strategy=request["strategy"],
+            exclude_newer=datetime.datetime.fromisoformat(newest) if newest else None,
             timeout=datetime.timedelta(seconds=_SOLVE_TIMEOUT_S),
         )
     except SolverError as error:
         unknown = [str(spec) for spec in specs if not await is_known(gateway, channels, subdirs, spec)]
         raise Unsolvable(str(error), unknown) from error
+
+
+def virtual_packages(request: dict[str, Any]) -> list[Any]:
+    """What the machine offers: this one, or the one that is asked for."""
+    import rattler  # noqa: PLC0415 – its directory is on the path only now
+    from rattler.package.build_string import BuildString  # noqa: PLC0415
+
+    if request["virtual_packages"] is None:
+        return list(rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env()))
+    return [
+        rattler.GenericVirtualPackage(rattler.PackageName(name), rattler.Version(version), BuildString("0"))
+        for name, version in request["virtual_packages"]
+    ]
 
 
 class Unsolvable(Exception):
@@ -186,7 +245,7 @@ def main(request_path: str) -> None:
     else:
         emit(
             event="result",
-            packages=sorted([record.name.normalized, str(record.version)] for record in records),
+            records=[json.loads(record.to_json()) for record in records],
         )
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from comfy_env_core.building.commands import Completed
-from comfy_env_core.building.engines.pylock import LockedPackage
 from comfy_env_core.building.engines.uv_project import Line, UvProject
 from comfy_env_core.building.engines.version_range import VersionRange
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher
+from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.simple_index import IndexFile, offered_files, project_files
 from comfy_env_core.building.user_settings import UserSettings, redact
@@ -40,7 +40,7 @@ def explain_compile(phase: PypiPhase, project: UvProject, completed: Completed) 
     )
 
 
-def explain_install(phase: PypiPhase, wanted: Sequence[LockedPackage], completed: Completed) -> BuildError:
+def explain_install(phase: PypiPhase, wanted: Sequence[PypiPackage], completed: Completed) -> BuildError:
     """The cause of a failed `uv pip install` of a lock: disk, an unreachable file host, or a build from source."""
     by_disk = _by_disk_or_signal(phase, completed, "Installing")
     if by_disk:
@@ -151,6 +151,8 @@ def _can_be_met_alone(phase: PypiPhase, project: UvProject, line: Line) -> bool:
             "--no-deps",
             "--python",
             phase.python,
+            *phase.target,
+            *project.resolver_options,
             *project.options,
             "pyproject.toml",
         ]
@@ -247,7 +249,7 @@ def _version(file: IndexFile) -> str:
     return name.removesuffix(".tar.gz").removesuffix(".zip").rpartition("-")[2]
 
 
-def _is_installed(package: LockedPackage, prefix: Path) -> bool:
+def _is_installed(package: PypiPackage, prefix: Path) -> bool:
     for pattern in ("lib/python3*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info"):
         for directory in prefix.glob(pattern):
             if normalised_name(directory.name.split("-")[0]) == package.name:

@@ -8,12 +8,14 @@ become variables, because they may hold credentials and the file stays in the wo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from comfy_env_core.building.engines.exclude_newer import newest_moment
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.toml_text import toml_key, toml_string, toml_value
@@ -42,10 +44,12 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class UvProject:
-    """Everything uv is told about one plan. `options` go to `uv pip compile` and `uv pip install` alike."""
+    """Everything uv is told about one plan. `options` go to `uv pip compile` and `uv pip install` alike,
+    `resolver_options` to the former only."""
 
     lines: tuple[Line, ...]
     options: tuple[str, ...]
+    resolver_options: tuple[str, ...]
     environment: Mapping[str, str]
     overrides: tuple[str, ...]
 
@@ -80,19 +84,19 @@ class UvProject:
         kept = tuple(ln for ln in self.lines if not (ln.is_from_index and normalised_name(ln.name) in names))
         return dataclasses.replace(self, lines=kept)
 
-    def index_of(self, name: str, url: str) -> str | None:
-        """The index that a package with a file at `url` came from, without credentials; None for local files.
+    def index_of(self, package: PypiPackage) -> str | None:
+        """The index that a package came from, without credentials; None for local files and other sources.
 
         A package that needs no index of its own comes from the extra index on the same host, or else from the main one.
         """
-        parts = urlsplit(url)
+        parts = urlsplit(package.files[0].url if package.files else "")
         if parts.scheme not in ("http", "https"):
             return None
         own = {normalised_name(line.name): line.index for line in self.lines if line.index}
         extra = self.environment.get("UV_INDEX", "").split()
         main = self.environment.get("UV_DEFAULT_INDEX") or DEFAULT_INDEX_URL
         near = next((index for index in extra if urlsplit(index).hostname == parts.hostname), main)
-        return without_credentials(own.get(normalised_name(name)) or near)
+        return without_credentials(own.get(package.name) or near)
 
 
 def uv_project(plan: BuildPlan, *, added: Mapping[str, Requirement]) -> UvProject:
@@ -106,7 +110,8 @@ def uv_project(plan: BuildPlan, *, added: Mapping[str, Requirement]) -> UvProjec
     lines = tuple(_line(name, requirement, base) for name, requirement in {**added, **plan.pypi}.items())
     return UvProject(
         lines=lines,
-        options=tuple(_arguments(options)),
+        options=tuple(_build_options(options)),
+        resolver_options=tuple(_resolver_options(plan)),
         environment=_environment(options, base),
         overrides=tuple(_direct(_line(name, requirement, base)) for name, requirement in overrides.items()),
     )
@@ -145,7 +150,7 @@ def _source(kind: str, table: Mapping[str, Any], base: Path) -> dict[str, Any]:
     if kind == "url":
         keys = ("url", "subdirectory")
         return {key: table[key] for key in keys if key in table}
-    path = (base / Path(str(table["path"])).expanduser()).absolute()
+    path = (base / Path(str(table["path"])).expanduser() / str(table.get("subdirectory", ""))).absolute()
     return {"path": str(path), **({"editable": table["editable"]} if "editable" in table else {})}
 
 
@@ -166,26 +171,33 @@ def _direct(line: Line) -> str:
     return line.text
 
 
-def _arguments(options: Mapping[str, Any]) -> list[str]:
-    """pixi's `[pypi-options]` as options of `uv pip`. A list means these packages, True means all."""
-    arguments: list[str] = []
-    for key, one, every in (
-        ("no-build", "--no-build-package", ("--only-binary", ":all:")),
+def _build_options(options: Mapping[str, Any]) -> Iterator[str]:
+    """What pixi's `[pypi-options]` say of wheels and builds. A list means these packages, True means all."""
+    for key, option, every in (
+        ("no-build", "--only-binary", ("--only-binary", ":all:")),
         ("no-binary", "--no-binary", ("--no-binary", ":all:")),
         ("no-build-isolation", "--no-build-isolation-package", ("--no-build-isolation",)),
     ):
         value = options.get(key)
         if value is True:
-            arguments += every
+            yield from every
         elif isinstance(value, list):
-            flag = "--only-binary" if one == "--no-build-package" else one
             for name in value:
-                arguments += [flag, normalised_name(str(name))]
+                yield from (option, normalised_name(str(name)))
+
+
+def _resolver_options(plan: BuildPlan) -> Iterator[str]:
+    options = plan.pypi_options
     if options.get("prerelease-mode"):
-        arguments += ["--prerelease", str(options["prerelease-mode"])]
+        yield from ("--prerelease", str(options["prerelease-mode"]))
     if options.get("index-strategy"):
-        arguments += ["--index-strategy", str(options["index-strategy"])]
-    return arguments
+        yield from ("--index-strategy", str(options["index-strategy"]))
+    newest = newest_moment(plan)
+    if newest is not None:
+        yield from ("--exclude-newer", newest.isoformat().replace("+00:00", "Z"))
+    of_packages = plan.passthrough.get("pypi-exclude-newer", {})
+    for name, moment in of_packages.items():
+        yield from ("--exclude-newer-package", f"{normalised_name(name)}={moment}")
 
 
 def _environment(options: Mapping[str, Any], base: Path) -> dict[str, str]:

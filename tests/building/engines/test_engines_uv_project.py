@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from comfy_env_core.building.engines.pylock import locked_packages, name_indexes
+from comfy_env_core.building.engines.pylock import pylock_text, read_pylock
 from comfy_env_core.building.engines.uv_project import UvProject, uv_project
 from comfy_env_core.building.errors import BuildCause, BuildError
 
@@ -84,6 +85,8 @@ def test_options_become_arguments_and_urls_become_variables(tmp_path: Path) -> N
     }
     assert project.options == (
         *("--only-binary", "x-y", "--no-binary", ":all:", "--no-build-isolation-package", "z"),
+    )
+    assert project.resolver_options == (
         *("--prerelease", "allow", "--index-strategy", "unsafe-best-match"),
     )
     assert project.overrides == ("numpy>=2", "q @ git+https://h/q@v1")
@@ -102,12 +105,16 @@ def test_a_lock_learns_where_its_packages_came_from_and_stays_valid(tmp_path: Pa
         f'[[packages]]\nname = "d"\nversion = "4"\narchive = {{ url = "https://h/d-4-py3-none-any.whl", {digest}\n'
     )
     options = 'index-url = "https://u:p@main/simple"\nextra-index-urls = ["https://extra/simple"]'
-    name_indexes(lock, project_of(tmp_path, 'a = "*"', options).index_of)
-    packages = tomllib.loads(lock.read_text())["packages"]
-    assert [package.get("index") for package in packages] == [
+    project = project_of(tmp_path, 'a = "*"', options)
+    packages = [
+        dataclasses.replace(package, index=project.index_of(package)) for package in read_pylock(lock)
+    ]
+    assert [package.index for package in packages] == [
         "https://main/simple",
         "https://extra/simple",
         None,
         None,
     ]
-    assert [package.must_be_built for package in locked_packages(lock)] == [False, True, False, False]
+    assert [package.must_be_built for package in packages] == [False, True, False, False]
+    lock.write_text(pylock_text(packages))
+    assert list(read_pylock(lock)) == packages
