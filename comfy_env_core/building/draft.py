@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from comfy_env_core.building.file_paths import rooted_requirements, rooted_tables, rooting
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.requirements import (
     normalised_name,
     normalised_names,
     pypi_name_of_conda,
 )
+from comfy_env_core.building.toml_text import toml_value
 from comfy_env_core.config import EnvSpec, Requirement
 
 
@@ -40,6 +43,9 @@ class Draft:
         targets = draft.rest.pop("target", {})
         for selector in platform.selectors:
             draft._merge_target(targets.get(selector, {}))
+        draft._join_conda_tables()
+        draft._root_paths(spec.path.parent)
+        draft._note_what_is_left_out(platform, targets)
         return draft
 
     def asks_for(self, name: str) -> bool:
@@ -82,6 +88,57 @@ class Draft:
                 }
             else:
                 self.rest[key] = {**self.rest.get(key, {}), **table}
+
+    def _join_conda_tables(self) -> None:
+        """pixi puts what a build would need into the environment as well; its own order of precedence."""
+        for name in ("host-dependencies", "build-dependencies"):
+            table = self.rest.pop(name, {})
+            if table:
+                self.notes.append(
+                    f"[{name}]: an environment holds these packages like those of [dependencies]."
+                )
+            self.conda = {**table, **self.conda}
+
+    def _root_paths(self, base: Path) -> None:
+        """Two packs with the same file and a path in it have two environments: the path leads to different places."""
+        root = rooting(base)
+        conda, pypi = rooted_requirements(self.conda, root), rooted_requirements(self.pypi, root)
+        rest = rooted_tables(self.rest, root)
+        if (conda, pypi, rest) != (self.conda, self.pypi, self.rest):
+            self.facts["directory"] = base.absolute().as_posix()
+        self.conda, self.pypi, self.rest = conda, pypi, rest
+
+    def _note_what_is_left_out(self, platform: Platform, targets: Mapping[str, Any]) -> None:
+        """What the file says, and a manifest for one machine cannot: people should find it said somewhere."""
+        workspace = {**self.rest.get("project", {}), **self.rest.get("workspace", {})}
+        others = [name for name in targets if name not in platform.selectors]
+        if others:
+            listed = ", ".join(f"[target.{name}]" for name in others)
+            self.notes.append(f"Left out, being for other platforms: {listed}.")
+        if "name" in workspace:
+            self.notes.append(f"The name {workspace['name']!r} gives way to the id of the environment.")
+        if "platforms" in workspace:
+            named = [
+                entry if isinstance(entry, str) else entry.get("platform") for entry in workspace["platforms"]
+            ]
+            if named != [platform.name]:
+                self.notes.append(
+                    f"The file names {', '.join(map(str, named))}; this environment is for {platform.name}."
+                )
+        system = self.rest.get("system-requirements", {})
+        if "unix" in system:
+            self.notes.append(
+                f"[system-requirements] unix = {system['unix']} is left out: it changes no environment."
+            )
+        if isinstance(libc := system.get("libc"), Mapping) and libc.get("family", "glibc") != "glibc":
+            self.notes.append(
+                f"[system-requirements] libc = {toml_value(libc)} is left out: packages are for glibc."
+            )
+        empty = [name for name, value in self.env_vars.items() if not value]
+        if empty:
+            self.notes.append(
+                f"{', '.join(empty)}: set to nothing in the worker; pixi's manifest has no empty variables."
+            )
 
     def _override_pypi(self, table: Mapping[str, Requirement]) -> None:
         """`opencv_python` for one platform replaces `opencv-python` for all: to an index they are one name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.building.toml_text import toml_comment, toml_key, toml_value
@@ -11,6 +11,15 @@ if TYPE_CHECKING:  # plan.py imports this module
     from comfy_env_core.building.plan import BuildPlan
 
 _OWN_TABLES = ("workspace", "project", "dependencies", "pypi-dependencies", "pypi-options", "activation")
+
+#: What a platform may guarantee, in pixi's words since 0.71. "osx" is an older one for "macos".
+_GUARANTEES = ("archspec", "cuda", "glibc", "linux", "macos", "osx", "windows")
+#: Those that no machine of a system has, whatever the file says for all platforms.
+_ELSEWHERE: Mapping[str, frozenset[str]] = {
+    "linux": frozenset(("macos", "windows")),
+    "osx": frozenset(("glibc", "linux", "windows", "cuda")),
+    "win": frozenset(("glibc", "linux", "macos")),
+}
 
 #: Keys of `[workspace]` that would change where the environment lies or describe a project that this is not.
 _NOT_OURS = ("name", "channels", "platforms", "pypi-options")
@@ -37,7 +46,8 @@ def manifest_text(plan: BuildPlan, *, rich_platforms: bool) -> str:
 def _head(plan: BuildPlan) -> str:
     lines = [f"Made by comfy-env manager from {plan.spec.path}", "Changes here are lost: edit that file."]
     lines += ["", *plan.notes] if plan.notes else []
-    return toml_comment("\n".join(lines))
+    schema = plan.passthrough.get("$schema")
+    return toml_comment("\n".join(lines)) + (f'\n"$schema" = {toml_value(schema)}' if schema else "")
 
 
 def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
@@ -48,27 +58,46 @@ def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
         table.setdefault("exclude-newer", plan.passthrough["exclude-newer"])
     guarantees = _guarantees(plan) if rich_platforms else {}
     platform = {"platform": plan.platform.name, **guarantees} if guarantees else plan.platform.name
+    channels = [_channel(name, own.get("channels", ())) for name in plan.channels]
     lines = [
         f"name = {toml_value(f'env-{plan.environment_id}')}  # pixi wants one: the id of the environment",
-        f"channels = {toml_value(plan.channels)}{'' if own.get('channels') else '  # the file names none'}",
+        f"channels = {toml_value(channels)}{'' if own.get('channels') else '  # the file names none'}",
         f"platforms = [{toml_value(platform)}]  # this machine and what it guarantees",
     ]
     return _table("workspace", [*lines, *_lines(table)])
 
 
-def _guarantees(plan: BuildPlan) -> dict[str, str]:
-    """pixi's names of virtual packages → versions. What the file's `[system-requirements]` says stands.
+def _channel(name: str, listed: Sequence[Any]) -> str | dict[str, Any]:
+    """The channel as the file has it, less its priority, which the order says."""
+    table = next((entry for entry in listed if isinstance(entry, Mapping) and entry["channel"] == name), {})
+    return {"channel": name, "exclude-newer": table["exclude-newer"]} if "exclude-newer" in table else name
+
+
+def _guarantees(plan: BuildPlan) -> dict[str, Any]:
+    """pixi's names of virtual packages → versions. What the file says itself stands, in either of its two places.
 
     Without them pixi assumes an older machine than this one and refuses wheels that run here.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     if plan.platform.glibc:
         found["glibc"] = plan.platform.glibc
     if plan.platform.macos:
         found["macos"] = plan.platform.macos
     if plan.cuda_version:
         found["cuda"] = plan.cuda_version
-    return {**found, **_guarantees_of_file(plan.passthrough.get("system-requirements", {}))}
+    of_file = _guarantees_of_file(plan.passthrough.get("system-requirements", {}))
+    everything = {**found, **_guarantees_of_platform(plan), **of_file}
+    elsewhere = _ELSEWHERE[plan.platform.name.partition("-")[0]]
+    return {name: version for name, version in everything.items() if name not in elsewhere}
+
+
+def _guarantees_of_platform(plan: BuildPlan) -> dict[str, Any]:
+    """What the entry for this platform in `[workspace] platforms` asks for."""
+    own = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
+    for entry in own.get("platforms", ()):
+        if isinstance(entry, Mapping) and entry.get("platform", entry.get("name")) == plan.platform.name:
+            return {{"osx": "macos"}.get(key, key): entry[key] for key in _GUARANTEES if key in entry}
+    return {}
 
 
 def _guarantees_of_file(table: Mapping[str, Any]) -> dict[str, str]:
@@ -87,8 +116,17 @@ def _system_requirements(plan: BuildPlan, *, rich_platforms: bool) -> str:
     guarantees = {} if rich_platforms else _guarantees(plan)
     if not guarantees:
         return ""
-    renamed = {"libc" if key == "glibc" else key: value for key, value in guarantees.items()}
+    renamed = {
+        "libc" if key == "glibc" else key: _older(value)
+        for key, value in guarantees.items()
+        if key != "windows"
+    }
     return _table("system-requirements", [*_lines(renamed)], "what this machine guarantees")
+
+
+def _older(value: Any) -> Any:
+    """`cuda = { driver = …, arch = … }` is newer than the table `[system-requirements]`."""
+    return value["driver"] if isinstance(value, Mapping) else value
 
 
 def _conda_python(python: str) -> str:

@@ -138,7 +138,7 @@ def test_the_rest_of_the_file_reaches_pixi_and_unknown_keys_do_not() -> None:
     assert made["workspace"]["exclude-newer"] == "2025-01-01"
     assert made["constraints"] == {"openssl": "<4"}
     assert made["tool"] == {"mine": {"odd key": [1, 2.5, True]}}
-    assert made["activation"] == {"scripts": ["x.sh"], "env": {"B": "2"}}
+    assert made["activation"] == {"scripts": ["/packs/mesh/x.sh"], "env": {"B": "2"}}
     assert made["pypi-options"] == {"no-build": ["x"]}
     assert "something" not in parsed(SAMPLES["unknown"])
 
