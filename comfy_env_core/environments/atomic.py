@@ -60,16 +60,16 @@ def remove_tree(directory: Path) -> None:
         return
     aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}.trash")
     os.rename(directory, aside)
-    _delete(aside)
+    delete_tree(aside)
 
 
 def remove_trash(directory: Path) -> None:
     """Deletes what earlier removals in `directory` left behind (a killed process, a file that Windows held open)."""
     for left in directory.glob(".*.trash"):
-        _delete(left)
+        delete_tree(left)
 
 
-def _delete(directory: Path) -> None:
+def delete_tree(directory: Path) -> None:
     """Deletes as much as can be deleted: read-only files are made writable first, the rest is left for next time."""
 
     def make_writable_and_retry(remove: Callable[[str], object], name: str, _error: Any) -> None:
