@@ -54,6 +54,8 @@ class Narrator:
             self._log.error("%s: failed. %s", site.id, site.failure)
         elif site.notice is not None:
             self._log.warning("%s: %s", site.id, site.notice)
+        if site.left_out_text is not None and site.state in (SiteState.READY, SiteState.FAILED):
+            self._log.warning("%s: %s", site.id, site.left_out_text)
 
     def _building_line(self, job: JobSnapshot, *, is_first: bool) -> str:
         names = self._names(job.environment_id)

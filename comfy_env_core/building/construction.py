@@ -215,4 +215,5 @@ def _meta(plan: BuildPlan, built: BuiltEnvironment, duration_s: float) -> Meta:
         built_at=utc_now(),
         duration_s=round(duration_s, 2),
         manager_version=comfy_env_core.__version__,
+        left_out=plan.skipped,
     )

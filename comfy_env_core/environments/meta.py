@@ -26,7 +26,8 @@ class MetaPackage:
 class Meta:
     """The record of one successful build.
 
-    `facts` are the sorted "name=value" lines that went into the id beside the file; `built_at` is UTC in ISO 8601.
+    `facts` are the sorted "name=value" lines that went into the id beside the file; `built_at` is UTC in ISO 8601;
+    `left_out`: packages that the file asks for and that need a GPU which is not there.
     """
 
     environment_id: str
@@ -39,6 +40,7 @@ class Meta:
     built_at: str
     duration_s: float
     manager_version: str
+    left_out: tuple[str, ...] = ()
 
 
 def write_meta(path: Path, meta: Meta) -> None:
@@ -51,7 +53,8 @@ def read_meta(path: Path) -> Meta:
     try:
         raw = json.loads(path.read_bytes())
         packages = tuple(MetaPackage(**package) for package in raw.pop("packages"))
-        meta = Meta(packages=packages, facts=tuple(raw.pop("facts")), **raw)
+        lists = {"facts": tuple(raw.pop("facts")), "left_out": tuple(raw.pop("left_out", ()))}
+        meta = Meta(packages=packages, **lists, **raw)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedMeta(f"Reading the build record {str(path)!r} failed: {error!r}.") from error
     wrong = [f.name for f in dataclasses.fields(Meta) if not _has_right_type(meta, f.name)]
@@ -64,8 +67,8 @@ def _has_right_type(meta: Meta, name: str) -> bool:
     value = getattr(meta, name)
     if name == "duration_s":
         return isinstance(value, (int, float))
-    if name == "facts":
-        return all(isinstance(fact, str) for fact in value)
+    if name in ("facts", "left_out"):
+        return all(isinstance(text, str) for text in value)
     if name == "packages":
         return all(isinstance(text, str) for package in value for text in dataclasses.astuple(package))
     return isinstance(value, str)

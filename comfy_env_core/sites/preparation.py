@@ -199,6 +199,8 @@ class Preparation:
         """Lets a worker in `workspace` import what the host wants, and remembers what it says."""
         self._workers_allowed.wait()
         runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
+        if workspace.is_done():
+            runtime.left_out = workspace.read_meta().left_out  # also for a site whose import fails for want of them
         limit_s = self._import_timeout_s
         descriptions = {
             module: self._workers.call(
@@ -214,6 +216,7 @@ class Preparation:
             has_torch=any(package.name == "torch" for package in workspace.read_meta().packages),
             source=runtime.source,
             descriptions=descriptions,
+            left_out=runtime.left_out,
         )
         runtime.adopt(record, workspace)
         self._keep(runtime, record)

@@ -18,7 +18,7 @@ from comfy_env_core.environments.atomic import write_atomically
 log = logging.getLogger("comfy-env")
 
 #: Grows when the meaning of the fields or of a description changes.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ class SiteRecord:
     - `has_torch`: whether that environment holds torch; without it its nodes return numpy arrays.
     - `source`: fingerprint of the source at the time of the descriptions.
     - `descriptions`: full module name → what the worker said of that module.
+    - `left_out`: packages that the environment does without, because they need a GPU which is not there.
     """
 
     plan_key: str
@@ -38,6 +39,7 @@ class SiteRecord:
     has_torch: bool
     source: str
     descriptions: Mapping[str, Mapping[str, Any]]
+    left_out: tuple[str, ...] = ()
 
     def node_names(self) -> tuple[str, ...]:
         """The node ids of every described module's NODE_CLASS_MAPPINGS or comfy_entrypoint, sorted."""

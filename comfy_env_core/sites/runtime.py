@@ -25,6 +25,7 @@ class SiteRuntime:
     - `serving`: the generation that its nodes run in: the current one of `environment` once it is ready, before that
       the one of the last description's environment as long as it still exists.
     - `notice`: what the user should know of nodes that run all the same.
+    - `left_out`: packages that its environment does without, because they need a GPU which is not there.
     """
 
     def __init__(self, site: Site, pack_module_name: str) -> None:
@@ -33,6 +34,7 @@ class SiteRuntime:
         self.state = SiteState.UNBUILT
         self.failure: SiteFailure | None = None
         self.notice: str | None = None
+        self.left_out: tuple[str, ...] = ()
         self.environment: Environment | None = None
         self.serving: Workspace | None = None
         self.record: SiteRecord | None = None
@@ -79,6 +81,7 @@ class SiteRuntime:
         """Takes over what a worker in `workspace` said: calls go there from now on."""
         with self._changed:
             self.record = record
+            self.left_out = tuple(record.left_out)
             self.serving = workspace
             self.notice = None
             self._changed.notify_all()
@@ -160,6 +163,7 @@ class SiteRuntime:
                 environment_id=environment.id if environment is not None else None,
                 nodes=self.record.node_names() if self.record is not None else (),
                 log_path=environment.log_path if environment is not None else None,
+                left_out=self.left_out or (tuple(self.record.left_out) if self.record is not None else ()),
             )
 
 
@@ -175,6 +179,17 @@ class SiteStatus:
     environment_id: str | None
     nodes: tuple[str, ...]
     log_path: Path | None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def left_out_text(self) -> str | None:
+        """For people; None when nothing was left out."""
+        if not self.left_out:
+            return None
+        return (
+            f"{', '.join(self.left_out)} left out: no NVIDIA GPU was found when the environment was planned. Nodes that "
+            "need them fail. COMFY_ENV_CUDA_VERSION (for instance 12.8) has them installed all the same."
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -186,4 +201,5 @@ class SiteStatus:
             "environment_id": self.environment_id,
             "nodes": list(self.nodes),
             "log_path": str(self.log_path) if self.log_path else None,
+            "left_out": list(self.left_out),
         }
