@@ -63,5 +63,7 @@ class Narrator:
             return f"{names}: building its environment {job.environment_id}; log: {job.log_path}"
         phase = job.phase.value if job.phase is not None else job.state.value
         text = f": {job.text}" if job.text else ""
-        counts = f", {job.packages_done} of {job.packages_total} packages" if job.packages_total else ""
-        return f"{names}: {phase}{text}{counts}, {job.elapsed_s:.0f} s"
+        far = f", {job.percent:.0f} %" if job.percent is not None else ""
+        if job.packages_total:
+            far = f", {job.packages_done} of {job.packages_total} packages"
+        return f"{names}: {phase}{text}{far}, {job.elapsed_s:.0f} s"

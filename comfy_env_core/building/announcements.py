@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from comfy_env_core.building.job_snapshot import JobSnapshot
 
-if TYPE_CHECKING:  # jobs.py imports this module
-    from comfy_env_core.building.jobs import Job
+if TYPE_CHECKING:  # job.py needs jobs.py, which imports this module
+    from comfy_env_core.building.job import Job
 
 log = logging.getLogger("comfy-env.building")
 
@@ -67,7 +67,7 @@ class Announcer:
             self._beat(told)
 
     def _announce(self, job: Job, snapshot: JobSnapshot, told: dict[Job, float]) -> None:
-        self._tell(snapshot)
+        self._tell(job, snapshot)
         if snapshot.has_ended:
             told.pop(job, None)
             job.mark_heard()
@@ -80,10 +80,11 @@ class Announcer:
         for job in [job for job, moment in told.items() if now - moment >= HEARTBEAT_S]:
             snapshot = job.snapshot()
             if not snapshot.has_ended:  # otherwise its last snapshot is in the queue and must stay the last
-                self._tell(snapshot)
+                self._tell(job, snapshot)
             told[job] = now
 
-    def _tell(self, snapshot: JobSnapshot) -> None:
+    def _tell(self, job: Job, snapshot: JobSnapshot) -> None:
+        job.publish(snapshot)
         for listener in self._listeners:
             try:
                 listener(snapshot)

@@ -14,6 +14,8 @@ from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.install_log import InstallLog, utc_now
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.retries import provision
+from comfy_env_core.building.running_job import read_running_job
 from comfy_env_core.building.verification import verify
 from comfy_env_core.environments.atomic import remove_tree, write_atomically
 from comfy_env_core.environments.locks import ProcessLock, build_lock
@@ -31,7 +33,10 @@ _POLL_S = 0.2
 
 
 class Construction:
-    """One attempt at one environment. `move` is told each state, `attach_log` gets the log once it is open."""
+    """One attempt at one environment. `move` is told each state, `attach_log` gets the log once it is open.
+
+    `published` is entered while the environment's lock is held.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Construction:
         report: Report,
         move: Callable[[EnvironmentState], None],
         attach_log: Callable[[InstallLog], None],
+        published: Callable[[], contextlib.AbstractContextManager[None]],
         *,
         rebuild: bool = False,
     ) -> None:
@@ -51,6 +57,7 @@ class Construction:
         self._report = report
         self._move = move
         self._attach_log = attach_log
+        self._published = published
         self._replaced = self.environment.current() if rebuild else None
 
     def run(self) -> None:
@@ -68,7 +75,8 @@ class Construction:
                 self.environment.recover()
             # Another process may have built the same environment while we waited.
             if not is_sound(self.environment) or self.environment.current() == self._replaced:
-                self._build_logged()
+                with self._published():
+                    self._build_logged()
         finally:
             lock.release()
 
@@ -76,11 +84,19 @@ class Construction:
         with _disk_errors("Locking the environment", self.environment):
             acquired = lock.try_acquire()
             while not acquired:
-                holder = lock.holder()
-                by = f" (process {holder})" if holder else ""
-                self._report.phase(Phase.WAITING, f"another process{by} builds this environment")
+                self._report_other(lock.holder())
                 self._report.check()
                 acquired = lock.try_acquire(_POLL_S)
+
+    def _report_other(self, holder: int | None) -> None:
+        """Shows how far the process is that holds the lock."""
+        by = f" (process {holder})" if holder else ""
+        running = read_running_job(self.environment)
+        doing = f": {running.phase}" if running is not None and running.phase is not None else ""
+        if running is not None and running.text:
+            doing += f", {running.text}"
+        self._report.phase(Phase.WAITING, f"another process{by} builds this environment{doing}")
+        self._report.percent(running.percent if running is not None else None)
 
     def _build_logged(self) -> None:
         """Builds under the lock, with the log around it."""
@@ -120,7 +136,7 @@ class Construction:
         with _disk_errors("Filling the environment", self.environment):
             # Private, because index URLs may hold credentials.
             write_atomically(workspace.manifest_path, self.plan.manifest().encode(), mode=0o600)
-            built = engine.provision(self.plan, workspace, self._report)
+            built = provision(engine, self.plan, workspace, self._report)
         self._report.check()
         self._move(EnvironmentState.VERIFYING)
         verify(built, self.plan, self._report)

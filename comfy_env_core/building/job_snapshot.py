@@ -17,7 +17,10 @@ _ENDED = (EnvironmentState.DONE, EnvironmentState.FAILED, EnvironmentState.CANCE
 class JobSnapshot:
     """A build at one moment. `packages_total` is 0 while not known; `started_at` is a Unix time in seconds.
 
-    `unlinked`: site directory → why it got no link (see `links.link`).
+    - `percent`: how far the *phase* is, None where nobody knows the whole.
+    - `quiet_s`: seconds since the build last said or did anything that we heard of.
+    - `position`: 1 for the next to start, 0 for one that does not wait for its turn.
+    - `unlinked`: site directory → why it got no link (see `links.link`).
     """
 
     id: str
@@ -33,6 +36,10 @@ class JobSnapshot:
     log_path: Path
     site_dirs: tuple[Path, ...] = ()
     unlinked: tuple[tuple[Path, str], ...] = ()
+    percent: float | None = None
+    quiet_s: float = 0.0
+    priority: int = 0
+    position: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -47,6 +54,10 @@ class JobSnapshot:
             "text": self.text,
             "packages_done": self.packages_done,
             "packages_total": self.packages_total,
+            "percent": None if self.percent is None else round(self.percent, 1),
+            "priority": self.priority,
+            "position": self.position,
+            "quiet_s": round(self.quiet_s, 1),
             "started_at": self.started_at,
             "elapsed_s": round(self.elapsed_s, 1),
             "error": self.error.as_json() if self.error else None,

@@ -26,6 +26,9 @@ class Report(Protocol):
     def packages(self, done: int, total: int) -> None:
         """How many packages of how many are in place; a total of 0 means not known."""
 
+    def percent(self, value: float | None) -> None:
+        """How far the phase is where packages do not say it (bytes of a download). A new phase begins with None."""
+
     def log(self, line: str) -> None:
         """One line of output, without line end. Must not hold credentials."""
 
@@ -47,6 +50,9 @@ class QuietReport:
         pass
 
     def packages(self, done: int, total: int) -> None:
+        pass
+
+    def percent(self, value: float | None) -> None:
         pass
 
     def log(self, line: str) -> None:

@@ -101,7 +101,7 @@ class WorkingReport:
         self._prefix = prefix
         self._seen = 0
         self.phase, self.packages = report.phase, report.packages
-        self.log, self.pypi_turn = report.log, report.pypi_turn
+        self.log, self.percent, self.pypi_turn = report.log, report.percent, report.pypi_turn
 
     def check(self) -> None:
         self._report.check()

@@ -139,6 +139,8 @@ class Uninterrupted:
     def __init__(self, report: Report) -> None:
         self.phase = report.phase
         self.packages = report.packages
+        self.percent = report.percent
+        self.percent = report.percent
         self.log = report.log
         self.pypi_turn = report.pypi_turn
 
