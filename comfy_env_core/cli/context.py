@@ -6,15 +6,21 @@ import argparse
 import functools
 import json
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_env_core import assembly
 from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.cli import custom_nodes
-from comfy_env_core.discovery import Scan, host_skips, scan
+from comfy_env_core.cli import custom_nodes, terminal
+from comfy_env_core.discovery import Scan, Site, host_skips, scan
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
+from comfy_env_core.sites.planning import Planner
+
+if TYPE_CHECKING:
+    from comfy_env_core.building.plan import BuildPlan
 
 
 class Context:
@@ -31,6 +37,12 @@ class Context:
     def print_json(self, value: Any) -> None:
         """The result as one JSON document, in ASCII, so that no encoding can spoil it."""
         print(json.dumps(value, indent=2))
+
+    def say_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        """Cells below each other, two spaces between; where a row is too wide, its last cell goes on below."""
+        room = terminal.columns(sys.stdout) if sys.stdout.isatty() else None
+        for line in terminal.lay_out(rows, room):
+            print(line)
 
     @property
     def wants_json(self) -> bool:
@@ -56,6 +68,14 @@ class Context:
     @functools.cached_property
     def scan(self) -> Scan:
         return scan(self.custom_nodes, host_skips(disable_all=False, whitelist=()))
+
+    @functools.cached_property
+    def planner(self) -> Planner:
+        return Planner(self.comfyui_source, lambda: self.settings, os.environ)
+
+    def plan(self, site: Site) -> BuildPlan:
+        """Asks no network. Raises BuildError for a file that cannot become an environment on this machine."""
+        return self.planner.plan(site, self.scan.nested(site))
 
     def manager(self, scan: Scan | None = None, mode: BuildMode = BuildMode.BLOCKING) -> Manager:
         """The one manager of this run, over all that was scanned or over a part of it; nothing is started yet."""

@@ -1,79 +1,52 @@
-"""`python install.py`: builds every missing environment beside this pack, with progress, and says what failed."""
+"""`python install.py`, as ComfyUI-Manager runs it: `build` for the packs beside this one, told on stdout alone."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
-import os
-import time
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from comfy_env_core import assembly
+from comfy_env_core.cli import installing
+from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.custom_nodes import beside_us
-from comfy_env_core.cli.host_services import InstallServices, host_facts
-from comfy_env_core.discovery import Scan, host_skips, scan
-from comfy_env_core.environments.states import SiteState
-from comfy_env_core.environments.store import Store
-from comfy_env_core.manager import BuildMode, Manager
-from comfy_env_core.narration import Narrator
+from comfy_env_core.cli.exit_codes import INTERRUPTED, CommandError
+from comfy_env_core.discovery import Scan
 
 log = logging.getLogger("comfy-env")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: everything is ready. 1: something failed, told in the last lines. 130: interrupted."""
+    """Returns one of `exit_codes`. What failed is told in the last lines."""
     options = _parser().parse_args(arguments)
-    directories = tuple(Path(os.path.abspath(path)) for path in options.custom_nodes) or (beside_us(),)
-    found = _only(options.pack, scan(directories, host_skips(disable_all=False, whitelist=())))
-    store = Store.default()
-    comfyui_source = assembly.find_comfyui(directories[0])
-    manager = assembly.assemble(
-        store,
-        found,
-        comfyui_source=comfyui_source,
-        services=InstallServices(comfyui_source),
-        mode=BuildMode.BLOCKING,
-        host_facts=host_facts(),
-    )
-    manager.add_listener(Narrator(log, manager.names_of))
-    log.info(
-        "%d isolated in %s; environments in %s",
-        len(found.sites),
-        ", ".join(map(str, directories)),
-        store.root,
-    )
-    began = time.monotonic()
-    try:
-        manager.allow_workers()
-        manager.start()
-        manager.prepare()
-        manager.wait()
-    except KeyboardInterrupt:
-        log.error("Interrupted; nothing half-built will be taken for ready.")
-        return 130
-    finally:
-        manager.shutdown()
-    return _summary(manager, time.monotonic() - began)
+    options.custom_nodes = options.custom_nodes or [beside_us()]
+    with contextlib.closing(Context(options)) as context:
+        try:
+            chosen = _only(options.pack, context.scan)
+            places = ", ".join(map(str, context.custom_nodes))
+            log.info("%d isolated in %s; environments in %s", len(chosen.sites), places, context.store.root)
+            outcome = installing.build(context.manager(chosen), sys.stdout)
+        except CommandError as error:
+            log.error("%s", error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            log.error("Interrupted; nothing half-built will be taken for ready.")
+            return INTERRUPTED
+    for line in outcome.lines():
+        log.info("%s", line)
+    return outcome.exit_code
 
 
 def _only(packs: Sequence[str], found: Scan) -> Scan:
-    """What was found of these packs, or all if none is named."""
+    """What was found of these packs, or all if none is named. An installer may ask for one that isolates nothing."""
     if not packs:
         return found
     return dataclasses.replace(
         found, sites=tuple(site for site in found.sites if site.pack.path.name in packs)
     )
-
-
-def _summary(manager: Manager, elapsed_s: float) -> int:
-    failed = [site for site in manager.sites.values() if site.state is not SiteState.READY]
-    ready = len(manager.sites) - len(failed)
-    log.info("%d ready, %d failed, %.0f s", ready, len(failed), elapsed_s)
-    for site in failed:
-        log.error("  %s: %s", site.id, site.failure or site.state.value)
-    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:

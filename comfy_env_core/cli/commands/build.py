@@ -1,0 +1,57 @@
+"""`build`: makes every environment that is missing, waits for it, and says what failed and why."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+
+from comfy_env_core.cli import installing
+from comfy_env_core.cli.command import Command, Example
+from comfy_env_core.cli.context import Context
+from comfy_env_core.cli.targets import PACK_HELP, sites_named
+from comfy_env_core.discovery import Scan
+
+log = logging.getLogger("comfy-env")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("packs", metavar="PACK", nargs="*", help=f"{PACK_HELP}; default: all")
+    parser.add_argument("--all", action="store_true", help="all packs, as without any name")
+
+
+def run(options: argparse.Namespace, context: Context) -> int:
+    """FAILED if something could not be built or its nodes could not be imported."""
+    chosen = _only(context.scan, [] if options.all else options.packs)
+    log.info("%d isolated; environments in %s", len(chosen.sites), context.store.root)
+    outcome = installing.build(context.manager(chosen))
+    if context.wants_json:
+        context.print_json(outcome.as_json())
+    else:
+        for line in outcome.lines():
+            context.say(line)
+    return outcome.exit_code
+
+
+def _only(found: Scan, names: list[str]) -> Scan:
+    """Whole packs, since the sites inside a site bound its source."""
+    packs = {site.pack for site in sites_named(found, names)}
+    return dataclasses.replace(found, sites=tuple(site for site in found.sites if site.pack in packs))
+
+
+COMMAND = Command(
+    name="build",
+    summary="Build the environments that are missing",
+    configure=configure,
+    run=run,
+    examples=(
+        Example("", "builds whatever is missing; a second time it does nothing"),
+        Example("ComfyUI-GeometryPack", "for one pack"),
+        Example("--custom-nodes /opt/ComfyUI/custom_nodes --json", "in a Dockerfile or for a program"),
+    ),
+    details=(
+        "Then imports the nodes once, as ComfyUI would, and waits until everything is ready or failed. Progress goes\n"
+        "to stderr, the outcome to stdout. Ctrl+C stops all builds; nothing half-built is taken for ready."
+    ),
+    speaks_json=True,
+)
