@@ -53,8 +53,8 @@ def read_meta(path: Path) -> Meta:
     try:
         raw = json.loads(path.read_bytes())
         packages = tuple(MetaPackage(**package) for package in raw.pop("packages"))
-        lists = {"facts": tuple(raw.pop("facts")), "left_out": tuple(raw.pop("left_out", ()))}
-        meta = Meta(packages=packages, **lists, **raw)
+        facts, left_out = tuple(raw.pop("facts")), tuple(raw.pop("left_out", ()))
+        meta = Meta(packages=packages, facts=facts, left_out=left_out, **raw)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedMeta(f"Reading the build record {str(path)!r} failed: {error!r}.") from error
     wrong = [f.name for f in dataclasses.fields(Meta) if not _has_right_type(meta, f.name)]
