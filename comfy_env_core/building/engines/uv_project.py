@@ -60,7 +60,9 @@ class UvProject:
         lines = self.lines if lines is None else lines
         minor = ".".join(python_version.split(".")[:2])
         indexes = list(dict.fromkeys(line.index for line in lines if line.index))
-        dependencies = "".join(f"    {toml_string(line.text)},\n" for line in lines)
+        # uv refuses a checksum in its own table, and verifies one in a plain requirement.
+        texts = (_direct(line) if "url" in line.source else line.text for line in lines)
+        dependencies = "".join(f"    {toml_string(text)},\n" for text in texts)
         head = f'[project]\nname = "env-{environment_id}"\nversion = "0"\nrequires-python = "=={minor}.*"\n'
         blocks = [f"{head}dependencies = [\n{dependencies}]"]
         blocks += [
@@ -72,7 +74,7 @@ class UvProject:
             table = (
                 {"index": f"{_PIXI_INDEX}{indexes.index(line.index)}"} if line.index else dict(line.source)
             )
-            if table:
+            if table and "url" not in table:
                 sources[line.name] = table
         if sources:
             rows = "\n".join(f"{toml_key(name)} = {toml_value(table)}" for name, table in sources.items())
@@ -165,7 +167,9 @@ def _direct(line: Line) -> str:
         folder = f"#subdirectory={line.source['subdirectory']}" if "subdirectory" in line.source else ""
         return f"{name} @ git+{line.source['git']}{revision}{folder}{marker}"
     if "url" in line.source:
-        return f"{name} @ {line.source['url']}{marker}"
+        url, folder = str(line.source["url"]), line.source.get("subdirectory")
+        part = f"{'&' if '#' in url else '#'}subdirectory={folder}" if folder else ""
+        return f"{name} @ {url}{part}{marker}"
     if "path" in line.source:
         return f"{name} @ {Path(line.source['path']).as_uri()}{marker}"
     return line.text
