@@ -89,3 +89,13 @@ def test_a_failure_is_an_error_with_cause_remedy_and_log(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == "pack: failed. No answer. Try again. Log: install.log"
+
+
+def test_packages_that_were_left_out_for_want_of_a_gpu_are_told_with_the_site(
+    narrator: Narrator, caplog: pytest.LogCaptureFixture
+) -> None:
+    narrator.on_site(SITE)
+    ready = dataclasses.replace(SITE, state=SiteState.READY, left_out=("flash-attn", "gsplat"))
+    narrator.on_site(ready)
+    assert "flash-attn, gsplat left out: no NVIDIA GPU was found" in caplog.messages[-1]
+    assert ready.as_json()["left_out"] == ["flash-attn", "gsplat"]

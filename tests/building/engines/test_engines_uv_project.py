@@ -62,10 +62,13 @@ def test_git_url_and_path_become_sources_relative_to_the_file(tmp_path: Path) ->
         'u = { url = "https://h/u-1-py3-none-any.whl" }\np = { path = "./p", editable = true }'
     )
     document = parsed(project_of(tmp_path, pypi))
-    assert document["project"]["dependencies"][:3] == ["g[x]", "u", "p"]
+    assert document["project"]["dependencies"][:3] == [
+        "g[x]",
+        "u @ https://h/u-1-py3-none-any.whl",
+        "p",
+    ]
     assert document["tool"]["uv"]["sources"] == {
         "g": {"git": "https://h/g.git", "rev": "abc", "subdirectory": "sub"},
-        "u": {"url": "https://h/u-1-py3-none-any.whl"},
         "p": {"path": str(tmp_path / "p"), "editable": True},
     }
 
