@@ -6,18 +6,23 @@ import dataclasses
 import logging
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.job import Job
 from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.progress import shown
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
-from comfy_env_core.sites.runtime import SiteStatus
+from comfy_env_core.sites.failure import failure_of
+from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
 
 log = logging.getLogger("comfy-env")
 
 #: A wait without a limit cannot be interrupted on Windows.
 _POLL_S = 0.5
+_SETTLING_S = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +34,10 @@ class Outcome:
 
     @property
     def failed(self) -> tuple[SiteStatus, ...]:
-        return tuple(site for site in self.sites if site.state is not SiteState.READY)
+        """Those that are not ready, and those whose rebuild failed although the earlier build goes on serving."""
+        return tuple(
+            site for site in self.sites if site.state is not SiteState.READY or site.failure is not None
+        )
 
     @property
     def exit_code(self) -> int:
@@ -59,3 +67,45 @@ def build(manager: Manager, stream: TextIO = sys.stderr) -> Outcome:
         while not manager.wait(_POLL_S):
             pass
     return Outcome(tuple(site.status() for site in manager.sites.values()), time.monotonic() - began)
+
+
+def rebuild(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stderr) -> Outcome:
+    """Builds the environments of these sites anew, also those that are done; the rest as `build`.
+
+    Raises BuildError for a file that cannot become an environment, before anything is built.
+    """
+    began = time.monotonic()
+    chosen = [manager.sites[site_id] for site_id in site_ids]
+    with shown(manager, stream):
+        manager.allow_workers()
+        manager.start()
+        jobs = manager.upkeep.rebuild(chosen)
+        manager.prepare()
+        errors = {job.environment_id: _error_of(job) for job in jobs}
+        while not all(map(_is_settled, chosen)):
+            time.sleep(_SETTLING_S)
+    return Outcome(tuple(_rebuilt(runtime, errors) for runtime in chosen), time.monotonic() - began)
+
+
+def _error_of(job: Job) -> BuildError | None:
+    while True:
+        snapshot = job.wait(_POLL_S)
+        if snapshot.has_ended:
+            return snapshot.error
+
+
+def _is_settled(runtime: SiteRuntime) -> bool:
+    """Whether its nodes were imported in the build that serves now, or cannot be."""
+    if runtime.state is SiteState.FAILED:
+        return True
+    environment = runtime.environment
+    is_described = environment is not None and runtime.was_described_in(environment.current())
+    return is_described and runtime.state is SiteState.READY
+
+
+def _rebuilt(runtime: SiteRuntime, errors: Mapping[str, BuildError | None]) -> SiteStatus:
+    status = runtime.status()
+    error = errors.get(status.environment_id or "")
+    if error is None or status.failure is not None:
+        return status
+    return dataclasses.replace(status, failure=failure_of(error, status.log_path))

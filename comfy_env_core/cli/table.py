@@ -11,7 +11,8 @@ from comfy_env_core.cli.command import Command
 #: asked for: importing all of them takes longer than most of them run.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Look": ("scan", "status", "info", "logs"),
-    "Build": ("build", "cancel", "run"),
+    "Build": ("build", "rebuild", "cancel", "roll-back", "run"),
+    "Beside environments": ("node-packs", "apt-install"),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FAILED, NOT_FOUND, USAGE, CommandError
 from comfy_env_core.cli.known import KnownSite, look
-from comfy_env_core.discovery import Scan, Site
+from comfy_env_core.discovery import Pack, Scan, Site
 from comfy_env_core.environments.store import Environment
 
 #: `--help` of a command that takes one of these.
@@ -29,6 +29,22 @@ def sites_named(found: Scan, names: Sequence[str]) -> tuple[Site, ...]:
             raise _no_such_pack(found, name)
         chosen.update((site.id, site) for site in sites)
     return tuple(chosen.values())
+
+
+def packs_named(found: Scan, names: Sequence[str]) -> tuple[Pack, ...]:
+    """The named packs, isolated or not, in the order of the names; all if none is named. Raises CommandError."""
+    chosen: dict[str, Pack] = {}
+    for name in names:
+        trimmed = name.replace("\\", "/").rstrip("/")
+        packs = [pack for pack in found.packs if trimmed == pack.name or _is_path_to(name, (pack.path,))]
+        if not packs:
+            close = difflib.get_close_matches(trimmed, [pack.name for pack in found.packs], n=3, cutoff=0.5)
+            hint = (
+                f"Did you mean {' or '.join(map(repr, close))}?" if close else "`scan` lists what there is."
+            )
+            raise CommandError(f"There is no pack {name!r}. {hint}", NOT_FOUND)
+        chosen.update((pack.name, pack) for pack in packs)
+    return tuple(chosen.values()) if names else found.packs
 
 
 def environment_named(context: Context, name: str) -> tuple[Environment, tuple[KnownSite, ...]]:

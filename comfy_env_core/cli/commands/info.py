@@ -17,8 +17,8 @@ from comfy_env_core.cli.known import KnownSite, plan_or_none
 from comfy_env_core.cli.log_file import read_outcome
 from comfy_env_core.cli.sizes import megabytes
 from comfy_env_core.cli.targets import TARGET_HELP, environment_named
-from comfy_env_core.environments.inventory import Size, measure
 from comfy_env_core.environments.meta import DamagedMeta, Meta
+from comfy_env_core.environments.sizes import Size, measure
 from comfy_env_core.environments.store import Environment
 
 
@@ -58,7 +58,7 @@ def _gather(context: Context, environment: Environment, sites: tuple[KnownSite, 
         sites=sites,
         meta=_meta(environment),
         plan=plan_or_none(context, asking[0]) if asking else None,
-        size=measure(environment.directory),
+        size=measure({environment.id: [environment.directory]}).size(environment.id),
     )
 
 
@@ -77,7 +77,7 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
     `python`: the path of its interpreter, None before it is built. `used_by`: `[{"site", "config_path", "asks",
     "runs_here"}]`. `record`: what its build wrote (engine, packages, …) or None. `added`: line of the manifest → why it
-    was added. `size`: `{"total_bytes", "own_bytes"}`.
+    was added. `size`: `{"unique_bytes", "shared_bytes"}`, of all generations; see `sizes.Size`.
     """
     environment, plan = facts.environment, facts.plan
     current, previous = environment.current(), environment.previous()
@@ -97,7 +97,7 @@ def as_json(facts: Facts) -> dict[str, Any]:
         "skipped": list(plan.skipped) if plan is not None else [],
         "build": running.as_json() if running is not None else None,
         "last_build": read_outcome(environment.log_path),
-        "size": dataclasses.asdict(facts.size),
+        "size": {"unique_bytes": facts.size.unique_bytes, "shared_bytes": facts.size.shared_bytes},
     }
 
 
@@ -136,7 +136,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
             f"{running.phase or running.state}, {running.elapsed_s:.0f} s, process {running.pid}",
         )
     if facts.size.total_bytes:
-        shared = megabytes(facts.size.total_bytes - facts.size.own_bytes)
+        shared = megabytes(facts.size.shared_bytes)
         yield (
             "size",
             f"{megabytes(facts.size.total_bytes)}, of which {shared} are shared with the cache or others",
