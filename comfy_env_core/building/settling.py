@@ -12,6 +12,7 @@ from comfy_env_core.building.cuda_wheel_choice import settle_cuda_wheels
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Engine
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.fetching import Fetcher
+from comfy_env_core.building.locks.fitting import is_all_there
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.torch_sources import TorchSources
@@ -25,6 +26,8 @@ def settle(plan: BuildPlan, settings: UserSettings, reachability: Reachability, 
 
     Raises BuildError: NETWORK, NO_SUCH_PACKAGE or NO_MATCHING_WHEEL.
     """
+    if is_all_there(plan):
+        return plan  # built from a lock alone
     fetcher = Fetcher(settings, check=report.check)
     settled = plan
     if plan.cuda_wheels is not None:
