@@ -58,6 +58,10 @@ class Store:
         return self.root / "logs"
 
     @property
+    def installs_dir(self) -> Path:
+        return self.root / "installs"
+
+    @property
     def descriptions_dir(self) -> Path:
         return self.root / "descriptions"
 

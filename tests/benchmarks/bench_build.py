@@ -23,7 +23,7 @@ from comfy_env_core.building.jobs import Builder, JobSnapshot
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.discovery import host_skips, scan
 from comfy_env_core.environments.atomic import remove_tree
-from comfy_env_core.environments.inventory import measure
+from comfy_env_core.environments.sizes import size_of
 from comfy_env_core.environments.store import Store
 from comfy_env_core.sites.planning import Planner
 
@@ -72,9 +72,9 @@ def run(directory: Path, runs: int) -> bool:
         for _ in range(runs):
             remove_tree(environment.directory)
             rebuilds.append(timed(lambda: bench.build(0)))
-        before = measure(directory).total_bytes
+        before = size_of(directory).total_bytes
         second_s = timed(lambda: bench.build(1))
-        second_bytes = measure(directory).total_bytes - before
+        second_bytes = size_of(directory).total_bytes - before
     finally:
         bench.builder.shutdown()
     rebuild_s = statistics.median(rebuilds)
