@@ -82,8 +82,8 @@ echo "Setting up hello"; printf '{_INSTALLED}' > $STATUS;; esac"""
     play(apt_get=script).install(["hello"], told)
     calls = [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("apt-get")]
     assert [" --download-only " in call for call in calls] == [True, False]
-    assert (Phase.DOWNLOADING, "Retrieving file 1 of 1 (40 %)") in told.phases
-    assert (Phase.INSTALLING, "Configuring hello (amd64) (60 %)") in told.phases
+    assert (Phase.DOWNLOADING, "Retrieving file 1 of 1") in told.phases
+    assert (Phase.INSTALLING, "Configuring hello (amd64)") in told.phases
     assert told.lines == ["Setting up hello"]
 
 
@@ -188,6 +188,6 @@ def test_small_package_is_really_installed() -> None:
     try:
         apt.install(["hello"], told)
         assert shutil.which("hello")
-        assert (Phase.INSTALLING, "Installed hello (amd64) (80 %)") in told.phases
+        assert (Phase.INSTALLING, "Installed hello (amd64)") in told.phases
     finally:
         subprocess.run(["apt-get", "remove", "-y", "hello"], check=True, capture_output=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from comfy_env_core.building.errors import BuildCause, BuildError
-from comfy_env_core.config import GITHUB
+from comfy_env_core.config import GITHUB, RegistrySource
 
 DEFAULT_REGISTRY = "https://api.comfy.org"
 
@@ -43,6 +43,11 @@ class Addresses:
     def actual(self, url: str) -> str:
         """The address that is asked for `url`."""
         return self.github + url.removeprefix(GITHUB) if url.startswith(GITHUB) else url
+
+    def node(self, source: RegistrySource) -> str:
+        """The address that tells of a pack of the registry."""
+        url = f"{self.registry}/nodes/{quote(source.node_id, safe='')}/install"
+        return url if source.version is None else f"{url}?version={quote(source.version, safe='')}"
 
 
 def _checked(address: str, schemes: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.processes import clean_environment
 
 _TIMEOUT_S = 3600.0
-_PROGRESS = re.compile(r"(?:remote: )?[A-Z][a-z ]+: +(\d+)% .*")
+_PROGRESS = re.compile(r"((?:remote: )?[A-Z][a-z ]+): +(\d+)% .*")
 # What git in a hook of somebody's would tell its children: another repository than the one that we mean.
 _KEPT_VARIABLES = ("GIT_SSL_", "GIT_HTTP_", "GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_PROXY_")
 
@@ -74,13 +74,19 @@ class Git:
 
 
 def _teller(report: Report) -> Callable[[str], None]:
-    """Sends "Receiving objects:  45% …" to the phase, everything else to the log."""
+    """Sends the percentage of "Receiving objects:  45% …" to the phase, everything else to the log."""
+    doing = ""
 
     def tell(line: str) -> None:
-        if _PROGRESS.fullmatch(line):
-            report.phase(Phase.DOWNLOADING, line)
-        else:
+        nonlocal doing
+        match = _PROGRESS.fullmatch(line)
+        if match is None:
             report.log(line)
+            return
+        if match[1] != doing:
+            doing = match[1]
+            report.phase(Phase.DOWNLOADING, doing)
+        report.percent(float(match[2]))
 
     return tell
 

@@ -28,6 +28,11 @@ ROOT_FILE_NAME = "comfy-env-root.toml"
 _DEPTH = 8
 _PACKS = 40
 
+_NETWORK_REMEDY = (
+    "Check the internet connection, then try again. COMFY_ENV_GITHUB_MIRROR names a mirror of GitHub, "
+    "COMFY_ENV_REGISTRY one of the Comfy registry."
+)
+
 
 class Result(enum.Enum):
     """What became of a requirement; the values appear in JSON."""
@@ -98,7 +103,7 @@ def fetcher_of_packs(addresses: Addresses, settings: UserSettings, report: Repor
 
     def fetch(source: GitSource | RegistrySource, directory: Path) -> Fetched:
         if isinstance(source, RegistrySource):
-            return Registry(addresses.registry, fetcher).fetch(source, directory, report)
+            return Registry(addresses, fetcher).fetch(source, directory, report)
         return Cloning(Git(addresses, settings, report), addresses, fetcher, report).fetch(source, directory)
 
     return fetch
@@ -126,6 +131,8 @@ def _settle(one: Wanted, custom_nodes: Path, fetch: FetchOne, fetched: int) -> O
             error
         ):
             raise
+        if error.cause is BuildCause.NETWORK:
+            error = BuildError(error.cause, error.message, _NETWORK_REMEDY, tail=error.tail)
         return Outcome(one.requirement, one.asked_by, Result.FAILED, target, error.message, error=error)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher, NotThere
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.config import RegistrySource
+from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.prerequisites.packs.fetched import Fetched
 from comfy_env_core.prerequisites.packs.unpacking import Bounds, unpack
 
@@ -32,18 +33,16 @@ class RegistryVersion:
 
 
 class Registry:
-    """`base_url` without a slash at the end. The fetcher brings the user's proxies and certificates."""
+    """The fetcher brings the user's proxies and certificates."""
 
-    def __init__(self, base_url: str, fetcher: Fetcher, bounds: Bounds = _BOUNDS) -> None:
-        self._base_url = base_url
+    def __init__(self, addresses: Addresses, fetcher: Fetcher, bounds: Bounds = _BOUNDS) -> None:
+        self._addresses = addresses
         self._fetcher = fetcher
         self._bounds = bounds
 
     def look_up(self, source: RegistrySource) -> RegistryVersion:
         """What would be fetched. Raises BuildError: NO_SUCH_PACKAGE, PERMISSION for what was withdrawn, NETWORK …"""
-        url = f"{self._base_url}/nodes/{quote(source.node_id, safe='')}/install"
-        if source.version is not None:
-            url += f"?version={quote(source.version, safe='')}"
+        url = self._addresses.node(source)
         try:
             answer = self._fetcher.page(url, accept="application/json", limit_bytes=_ANSWER_BYTES)
         except NotThere as error:
@@ -65,7 +64,7 @@ class Registry:
 
     def fetch(self, source: RegistrySource, directory: Path, report: Report) -> Fetched:
         """Downloads and unpacks into `directory`, which it makes. Raises BuildError."""
-        report.phase(Phase.RESOLVING, f"asking {self._base_url} for {source.node_id}")
+        report.phase(Phase.RESOLVING, f"asking {self._addresses.registry} for {source.node_id}")
         found = self.look_up(source)
         report.phase(Phase.DOWNLOADING, f"downloading {source.node_id} {found.version}")
         report.log(found.download_url)

@@ -40,8 +40,9 @@ class RequirementsStep:
         return tuple(" ".join([*words, shlex.join(command)]) for command in self.argv)
 
     def run(self, report: Report) -> None:
-        """Lets ComfyUI-Manager install. Raises BuildError when it fails."""
-        assert self.is_by_manager  # pip is never run by us
+        """Lets ComfyUI-Manager install. Raises BuildError when it fails, ValueError if it is not there."""
+        if not self.is_by_manager:
+            raise ValueError(f"Without ComfyUI-Manager, {self.argv!r} is for the user to run.")
         for command in self.argv:
             report.phase(Phase.INSTALLING, f"ComfyUI-Manager installs for {self.directory.name}")
             # The whole environment: what the user set for pip is meant for the Manager too.

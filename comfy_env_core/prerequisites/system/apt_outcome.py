@@ -41,10 +41,10 @@ class StatusLines:
             self._failed[Path(about).name.partition("_")[0].partition(":")[0]] = None
             self._report.log(f"{about}: {text}")
         elif kind in ("dlstatus", "pmstatus"):
-            shown = f"{text} ({float(percent):.0f} %)"
-            if shown != self._shown:
-                self._shown = shown
-                self._report.phase(self._phase, shown)
+            if text != self._shown:
+                self._shown = text
+                self._report.phase(self._phase, text)
+            self._report.percent(float(percent))
 
 
 @dataclasses.dataclass(frozen=True)
