@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -12,10 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.gpu_traces import driver_key
+from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.platform import Platform
-from comfy_env_core.config import HostNeed
+from comfy_env_core.config import ConfigError, HostNeed
 from comfy_env_core.discovery import Site
 from comfy_env_core.environments.identity import RECIPE
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from comfy_env_core.building.host_python import HostPython
     from comfy_env_core.building.plan import BuildPlan
     from comfy_env_core.building.user_settings import UserSettings
+
+log = logging.getLogger("comfy-env")
 
 #: Variables that can change a plan: the user's indexes, and those of our own settings that choose packages.
 _RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV_(CUDA|TORCH)|PIP_|UV_|PIXI_|CONDA_OVERRIDE_)")
@@ -49,10 +53,30 @@ class Planner:
         """
         config = hashlib.sha256(site.spec.source if site.spec is not None else b"").hexdigest()
         host = "" if host_need is HostNeed.NONE else self._host_key
-        return _digest([config, source, self._machine_key, host])[:32]
+        return _digest([config, _lock_key(site), source, self._machine_key, host])[:32]
 
     def plan(self, site: Site, nested: Collection[Path]) -> BuildPlan:
-        """Raises BuildError for a file that cannot become an environment on this machine."""
+        """The plan with the lock that lies beside the file, if it fits.
+
+        Raises BuildError for a file that cannot become an environment on this machine, and for a damaged lock.
+        """
+        from comfy_env_core.building.locks.fitting import with_lock  # see `plan_of_file`
+
+        plan = self.plan_of_file(site, nested, Platform.current())
+        text = _shipped_lock(site)
+        if text is None:
+            return plan
+        path = _lock_path(site)
+        try:
+            locked = with_lock(plan, text, path)
+        except ConfigError as error:
+            raise BuildError(BuildCause.CONFIG, str(error), "", path) from error
+        if locked.lock is None:
+            log.warning("%s: %s", site.id, locked.notes[-1])
+        return locked
+
+    def plan_of_file(self, site: Site, nested: Collection[Path], platform: Platform) -> BuildPlan:
+        """The plan of the file alone, on this host or for another platform. Raises BuildError as `plan` does."""
         # Only here: a start at which every key is known plans nothing, and reading sources and metadata takes long.
         from comfy_env_core.building.plan import plan_build
         from comfy_env_core.discovery.host_use import host_use
@@ -61,7 +85,7 @@ class Planner:
             raise BuildError(BuildCause.CONFIG, str(site.error), "", site.config_path)
         plan = plan_build(
             site.spec,
-            platform=Platform.current(),
+            platform=platform,
             host=self._host,
             host_use=host_use(site.directory, nested, site.pack.path),
             comfyui_requirements=self._comfyui_requirements,
@@ -102,14 +126,31 @@ class Planner:
 
     @functools.cached_property
     def _comfyui_requirements(self) -> tuple[str, ...]:
-        """The lines of ComfyUI's own requirements.txt, comments left out; empty when there is no ComfyUI beside us."""
-        if self._comfyui_source is None:
-            return ()
-        path = self._comfyui_source / "requirements.txt"
-        if not path.is_file():
-            return ()
-        lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
-        return tuple(line for line in lines if line and not line.startswith("-"))
+        from comfy_env_core.building.host_packages import comfyui_requirements  # see `plan_of_file`
+
+        return comfyui_requirements(self._comfyui_source)
+
+
+def _lock_path(site: Site) -> Path:
+    return site.config_path.with_name(LOCK_NAME)
+
+
+def _shipped_lock(site: Site) -> bytes | None:
+    """The lock beside the site's file, None if there is none. Raises BuildError for one that cannot be read."""
+    try:
+        return _lock_path(site).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise disk_error(error, "Reading the lock", _lock_path(site)) from error
+
+
+def _lock_key(site: Site) -> str:
+    """Stands for the lock's content; of one that cannot be read, `plan` tells why."""
+    try:
+        return hashlib.sha256(_lock_path(site).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from comfy_env_core.building.engines.interpreters import Interpreter, Interprete
 from comfy_env_core.building.engines.pypi_phase import PypiPhase
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.engines.uv import Uv, managed_pythons
+from comfy_env_core.building.engines.uv_project import as_pypi
 from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError
 from comfy_env_core.building.locks.model import CondaPackage
@@ -108,7 +109,7 @@ class EmbeddedEngine:
         if sys.platform == "win32":
             _copy_to_the_root(workspace)
         added = {
-            name: _as_pypi(plan.conda[name]) for name in ("pip", "setuptools", "wheel") if name in plan.conda
+            name: as_pypi(plan.conda[name]) for name in ("pip", "setuptools", "wheel") if name in plan.conda
         }
         return self._with_pypi(plan, workspace, tools, interpreter.version, (), added, report)
 
@@ -168,15 +169,6 @@ def _copy_to_the_root(workspace: Workspace) -> None:
         source = workspace.prefix / "Scripts" / name
         if source.is_file():
             shutil.copy2(source, workspace.prefix / name)
-
-
-def _as_pypi(requirement: Requirement) -> str:
-    """conda's range for pip, setuptools or wheel as PyPI writes it: "60.*" is "==60.*" there."""
-    text = requirement if isinstance(requirement, str) else str(requirement.get("version", "*"))
-    text = text.strip()
-    if text.startswith("=") and not text.startswith("=="):
-        return f"=={text[1:]}.*"
-    return text if text in ("*", "") or text[0] in "<>=!~" else f"=={text}"
 
 
 def _no_channel(plan: BuildPlan, needed: list[str], silent: list[str]) -> BuildError:

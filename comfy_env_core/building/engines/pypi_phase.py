@@ -69,7 +69,8 @@ class PypiPhase:
         if lock is None:
             return self.resolve(project, provided)
         fetcher = Fetcher(self.uv.settings, check=self.report.check)
-        held = {package.name: package for package in located(lock.pypi, self.uv.settings, fetcher)}
+        base = self.plan.spec.path.parent
+        held = {package.name: package for package in located(lock.pypi, base, self.uv.settings, fetcher)}
         if is_all_there(self.plan):
             return tuple(held.values())
         try:
@@ -93,10 +94,12 @@ class PypiPhase:
         text = "".join(line for line in completed.lines if line.startswith("["))
         return {normalised_name(entry["name"]): entry["version"] for entry in json.loads(text)}
 
-    def resolve(self, project: UvProject, provided: Mapping[str, str]) -> tuple[PypiPackage, ...]:
+    def resolve(
+        self, project: UvProject, provided: Mapping[str, str], preferred: Mapping[str, str] | None = None
+    ) -> tuple[PypiPackage, ...]:
         """What fulfils the project beside `provided`, distributions (name → version) that count as they are.
 
-        Raises BuildError with its cause.
+        `preferred`: the version to take of a package if it is needed. Raises BuildError with its cause.
         """
         conflict = conda_conflict(project, provided)
         if conflict is not None:
@@ -109,7 +112,10 @@ class PypiPhase:
         directory = self.workspace.directory
         text = project.pyproject(self.plan.environment_id, self.python_version)
         (directory / "pyproject.toml").write_text(text, encoding="utf-8")
-        arguments = [*self._beside(provided), *_written("--overrides", project.overrides, directory)]
+        arguments = [
+            *self._beside(provided, preferred or {}),
+            *_written("--overrides", project.overrides, directory),
+        ]
         completed = self._run(
             *("pip", "compile", "-q", "--format", "pylock.toml", "-o", "pylock.toml", "--python"),
             self.python,
@@ -125,13 +131,16 @@ class PypiPhase:
             if package.name not in provided
         )
 
-    def _beside(self, provided: Mapping[str, str]) -> list[str | Path]:
-        if not provided:
-            return []
-        stubs = self.workspace.directory / "conda-stubs"
-        write_stubs(stubs, provided)
-        lines = tuple(f"{name}=={version}" for name, version in provided.items())
-        return [*_written("--constraints", lines, self.workspace.directory), "--find-links", stubs]
+    def _beside(self, provided: Mapping[str, str], preferred: Mapping[str, str]) -> list[str | Path]:
+        """Options that make both count. An empty version stands for a directory, which has none."""
+        versions = {**preferred, **provided}
+        lines = [f"{name}=={version}" for name, version in versions.items() if version]
+        options = _written("--constraints", lines, self.workspace.directory)
+        if provided:
+            stubs = self.workspace.directory / "conda-stubs"
+            write_stubs(stubs, provided)
+            options += ["--find-links", stubs]
+        return options
 
     def _install(self, packages: Sequence[PypiPackage], project: UvProject) -> None:
         (self.workspace.directory / "pylock.toml").write_text(pylock_text(packages), encoding="utf-8")

@@ -119,6 +119,15 @@ def uv_project(plan: BuildPlan, *, added: Mapping[str, Requirement]) -> UvProjec
     )
 
 
+def as_pypi(requirement: Requirement) -> str:
+    """conda's range for pip, setuptools or wheel as PyPI writes it: "60.*" is "==60.*" there."""
+    text = requirement if isinstance(requirement, str) else str(requirement.get("version", "*"))
+    text = text.strip()
+    if text.startswith("=") and not text.startswith("=="):
+        return f"=={text[1:]}.*"
+    return text if text in ("*", "") or text[0] in "<>=!~" else f"=={text}"
+
+
 def _line(name: str, requirement: Requirement, base: Path) -> Line:
     table: Mapping[str, Any] = {"version": requirement} if isinstance(requirement, str) else requirement
     extras = f"[{','.join(table['extras'])}]" if table.get("extras") else ""

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import functools
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -16,14 +17,15 @@ from comfy_env_core.building.user_settings import UserSettings
 
 
 def located(
-    packages: Iterable[PypiPackage], settings: UserSettings, fetcher: Fetcher
+    packages: Iterable[PypiPackage], base: Path, settings: UserSettings, fetcher: Fetcher
 ) -> tuple[PypiPackage, ...]:
     """The packages with an address for each file. A user with an index of his own gets the same files from there.
 
-    Names and checksums decide; nothing is resolved. Raises BuildError: NO_SUCH_PACKAGE for a file that is nowhere,
-    CHECKSUM where the index has another file of that name, NETWORK if it does not answer.
+    `base`: what directories in the lock are relative to. Names and checksums decide; nothing is resolved. Raises
+    BuildError: NO_SUCH_PACKAGE for a file that is nowhere, CHECKSUM where the index has another file of that name,
+    NETWORK if it does not answer.
     """
-    locate = functools.partial(_located, settings=settings, fetcher=fetcher)
+    locate = functools.partial(_located, base=base, settings=settings, fetcher=fetcher)
     with concurrent.futures.ThreadPoolExecutor(8, "comfy-env-locating") as executor:
         return tuple(executor.map(locate, packages))
 
@@ -35,7 +37,11 @@ def has_own_index(settings: UserSettings) -> bool:
     )
 
 
-def _located(package: PypiPackage, settings: UserSettings, fetcher: Fetcher) -> PypiPackage:
+def _located(package: PypiPackage, base: Path, settings: UserSettings, fetcher: Fetcher) -> PypiPackage:
+    if "directory" in package.source:
+        table = package.source["directory"]
+        here = {**table, "path": str((base / table["path"]).absolute())}
+        return dataclasses.replace(package, source={"directory": here})
     is_elsewhere = has_own_index(settings) and package.index is None
     if not is_elsewhere and all(file.url for file in package.files):
         return package

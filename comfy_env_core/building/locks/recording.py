@@ -20,7 +20,7 @@ def record_result(
     plan: BuildPlan, workspace: Workspace, python_version: str, pypi: Iterable[PypiPackage]
 ) -> Path:
     """Writes what the prefix holds and returns the file. Raises OSError. Addresses are kept without credentials."""
-    conda = tuple(map(_without_secrets, conda_packages(workspace.prefix)))
+    conda = tuple(map(without_secrets, conda_packages(workspace.prefix)))
     environment = LockedEnvironment(
         platform=plan.platform.name,
         python=python_version,
@@ -41,7 +41,8 @@ def cuda_need(conda: Iterable[CondaPackage], plan: BuildPlan) -> dict[str, str]:
     return {"cuda": plan.cuda_version} if wants_driver and plan.cuda_version else {}
 
 
-def _without_secrets(package: CondaPackage) -> CondaPackage:
+def without_secrets(package: CondaPackage) -> CondaPackage:
+    """The package with addresses that anybody may see."""
     record = dict(package.record)
     for key in ("url", "channel"):
         if key in record:
