@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.discovery import Scan
+from comfy_env_core.environments.home import user_home
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import IMPORT_TIMEOUT_S, BuildMode, Manager, ManagerParts
 from comfy_env_core.sites.planning import Planner
@@ -56,7 +57,7 @@ def assemble(
 def _gather_settings(environ: Mapping[str, str]) -> UserSettings:
     from comfy_env_core.building.user_settings import UserSettings
 
-    return UserSettings.gather(environ, Path.home())
+    return UserSettings.gather(environ, user_home())
 
 
 def _make_builder(store: Store, settings: UserSettings, tell: Callable[[JobSnapshot], None]) -> Builder:

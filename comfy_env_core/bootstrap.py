@@ -91,9 +91,10 @@ def _fetch(names: Sequence[str], directory: Path, deadline: float) -> str | None
     from comfy_env_core.building.fetching import Fetcher
     from comfy_env_core.building.user_settings import UserSettings
     from comfy_env_core.building.wheels import install_wheels, load_pins
+    from comfy_env_core.environments.home import user_home
 
     try:
-        settings = UserSettings.gather(os.environ, Path.home())
+        settings = UserSettings.gather(os.environ, user_home())
         pins = load_pins()
         fetcher = Fetcher(settings, timeout_s=5.0, deadline=deadline)
         install_wheels([pins[name] for name in names], directory, settings, fetcher)

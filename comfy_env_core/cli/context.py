@@ -15,6 +15,7 @@ from comfy_env_core import assembly
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.cli import custom_nodes, terminal
 from comfy_env_core.discovery import Scan, Site, host_skips, scan
+from comfy_env_core.environments.home import user_home
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.sites.planning import Planner
@@ -54,7 +55,7 @@ class Context:
 
     @functools.cached_property
     def settings(self) -> UserSettings:
-        return UserSettings.gather(os.environ, Path.home())
+        return UserSettings.gather(os.environ, user_home())
 
     @functools.cached_property
     def custom_nodes(self) -> tuple[Path, ...]:

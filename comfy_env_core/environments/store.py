@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from comfy_env_core.environments.environment import Environment
+from comfy_env_core.environments.home import user_home
 from comfy_env_core.environments.workspace import PREFIX_OF_NAME, Workspace
 
 __all__ = ["Environment", "Store", "Workspace"]
@@ -26,7 +27,7 @@ class Store:
         chosen = environ.get("COMFY_ENV_ROOT", "").strip()
         if chosen:
             return cls(Path(os.path.abspath(os.path.expanduser(chosen))))
-        return cls(Path("C:/ce") if sys.platform == "win32" else Path.home() / ".ce")
+        return cls(Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce")
 
     def environment(self, environment_id: str) -> Environment:
         """The place of one environment. Ids are 8 hex digits; anything else raises ValueError, never a path."""
