@@ -176,9 +176,9 @@ def _direct(line: Line) -> str:
         folder = f"#subdirectory={line.source['subdirectory']}" if "subdirectory" in line.source else ""
         return f"{name} @ git+{line.source['git']}{revision}{folder}{marker}"
     if "url" in line.source:
-        url, folder = str(line.source["url"]), line.source.get("subdirectory")
-        part = f"{'&' if '#' in url else '#'}subdirectory={folder}" if folder else ""
-        return f"{name} @ {url}{part}{marker}"
+        url, inside = str(line.source["url"]), line.source.get("subdirectory")
+        folder = f"{'&' if '#' in url else '#'}subdirectory={inside}" if inside else ""
+        return f"{name} @ {url}{folder}{marker}"
     if "path" in line.source:
         return f"{name} @ {Path(line.source['path']).as_uri()}{marker}"
     return line.text
