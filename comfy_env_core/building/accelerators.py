@@ -63,7 +63,7 @@ def find_accelerators(
     """
     wanted = environ.get(VARIABLE, "").strip().lower()
     if wanted:
-        return _demanded(wanted)
+        return demanded_accelerators(wanted, VARIABLE)
     if platform.is_macos:
         return Accelerators()
     traces = find_traces()
@@ -75,21 +75,24 @@ def find_accelerators(
     return found
 
 
-def _demanded(wanted: str) -> Accelerators:
-    """ "none", a CUDA version ("12.8", "12.8.1", "cu128"), "rocm6.4" or "xpu"."""
+def demanded_accelerators(wanted: str, source: str) -> Accelerators:
+    """What somebody asked for: "none", a CUDA version ("12.8", "12.8.1", "cu128"), "rocm6.4" or "xpu".
+
+    `source` says where he did. Raises `BuildError(CONFIG)` for anything else.
+    """
     if wanted in ("none", "cpu"):
         return Accelerators()
     if wanted == "xpu" or re.fullmatch(r"rocm\d+\.\d+(\.\d+)?", wanted):
-        return Accelerators(other=OtherAccelerator(wanted, VARIABLE))
+        return Accelerators(other=OtherAccelerator(wanted, source))
     match = re.fullmatch(r"(\d{2})\.(\d)(?:\.\d+)?|cu(\d{2})(\d)", wanted)
     if match is None:
         raise BuildError(
             BuildCause.CONFIG,
-            f"{VARIABLE} is {wanted!r}, which is no CUDA version.",
+            f"{source} is {wanted!r}, which is no CUDA version.",
             'Set it to a version such as "12.8", to "rocm6.4" or "xpu" for other GPUs, to "none" for environments '
             "that compute on the CPU, or remove it.",
         )
-    return Accelerators(cuda=Cuda(".".join(part for part in match.groups() if part), VARIABLE))
+    return Accelerators(cuda=Cuda(".".join(part for part in match.groups() if part), source))
 
 
 def _of_torch(distributions: Mapping[str, str], traces: GpuTraces) -> Accelerators | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from comfy_env_core.building.draft import Draft
 from comfy_env_core.building.host_python import HostPython
@@ -13,6 +14,15 @@ from comfy_env_core.config import HostNeed, Requirement
 #: First Python → oldest msgpack with wheels for it, newest Python first (the "Download files" pages on PyPI).
 _MSGPACK_FLOORS = (((3, 14), "1.1.2"), ((3, 13), "1.1.0"), ((3, 12), "1.0.7"))
 _MSGPACK_FLOOR = "1.0.5"
+
+
+def comfyui_requirements(source: Path | None) -> tuple[str, ...]:
+    """The lines of ComfyUI's own requirements.txt, comments and options left out; empty without a ComfyUI."""
+    path = source / "requirements.txt" if source is not None else None
+    if path is None or not path.is_file():
+        return ()
+    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    return tuple(line for line in lines if line and not line.startswith("-"))
 
 
 def add_msgpack(draft: Draft, python: tuple[int, int] | None) -> None:

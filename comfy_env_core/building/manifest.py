@@ -24,16 +24,18 @@ _ELSEWHERE: Mapping[str, frozenset[str]] = {
 #: Keys of `[workspace]` that would change where the environment lies or describe a project that this is not.
 _NOT_OURS = ("name", "channels", "platforms", "pypi-options")
 
+_WHY_OWN_NAMES = "your pixi configuration names mirrors; without this line pixi would ask one more host"
 _WHY_SETTINGS = "with your own package settings (pip, uv, pixi)"
 
 
-def manifest_text(plan: BuildPlan, *, rich_platforms: bool) -> str:
+def manifest_text(plan: BuildPlan, *, rich_platforms: bool, own_names: bool = False) -> str:
     """TOML that satisfies pixi's schema; every line that is not the file's own carries a comment that says why.
 
     `rich_platforms`: write what this machine guarantees (glibc, CUDA, macOS) beside the platform, as pixi wants it
-    since 0.71, instead of in `[system-requirements]`. May hold credentials of index URLs: keep the file private.
+    since 0.71, instead of in `[system-requirements]`. `own_names`: pixi does without a table of PyPI's names.
+    May hold credentials of index URLs: keep the file private.
     """
-    blocks = [_head(plan), _workspace(plan, rich_platforms=rich_platforms)]
+    blocks = [_head(plan), _workspace(plan, rich_platforms=rich_platforms, own_names=own_names)]
     blocks.append(_system_requirements(plan, rich_platforms=rich_platforms))
     blocks.append(_requirements("dependencies", {"python": _conda_python(plan.python), **plan.conda}, plan))
     blocks.append(_requirements("pypi-dependencies", plan.pypi, plan))
@@ -50,7 +52,7 @@ def _head(plan: BuildPlan) -> str:
     return toml_comment("\n".join(lines)) + (f'\n"$schema" = {toml_value(schema)}' if schema else "")
 
 
-def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
+def _workspace(plan: BuildPlan, *, rich_platforms: bool, own_names: bool) -> str:
     own = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
     table = {key: value for key, value in own.items() if key not in _NOT_OURS}
     if isinstance(plan.passthrough.get("exclude-newer"), str):
@@ -64,6 +66,12 @@ def _workspace(plan: BuildPlan, *, rich_platforms: bool) -> str:
         f"channels = {toml_value(channels)}{'' if own.get('channels') else '  # the file names none'}",
         f"platforms = [{toml_value(platform)}]  # this machine and what it guarantees",
     ]
+    if own_names and "conda-pypi-map" not in table:
+        # An empty table says the same to pixi before 0.71, which knows no modes.
+        replaced = (
+            {channel: {"mapping-mode": "replace"} for channel in plan.channels} if rich_platforms else {}
+        )
+        lines.append(f"conda-pypi-map = {toml_value(replaced)}  # {_WHY_OWN_NAMES}")
     return _table("workspace", [*lines, *_lines(table)])
 
 

@@ -86,9 +86,12 @@ class BuildPlan:
         own = (name for name in self.pypi if name not in added or normalised_name(name) in asked)
         return tuple(dict.fromkeys((*self.conda, *own)))
 
-    def manifest(self, *, rich_platforms: bool = True) -> str:
-        """The pixi.toml. `rich_platforms` only for pixi 0.71 and later; older ones get `[system-requirements]`."""
-        return manifest_text(self, rich_platforms=rich_platforms)
+    def manifest(self, *, rich_platforms: bool = True, own_names: bool = False) -> str:
+        """The pixi.toml. `rich_platforms` only for pixi 0.71 and later; older ones get `[system-requirements]`.
+
+        `own_names`: pixi is to take conda's names for PyPI's, instead of fetching a table of them.
+        """
+        return manifest_text(self, rich_platforms=rich_platforms, own_names=own_names)
 
 
 def plan_build(

@@ -68,6 +68,16 @@ class Platform:
         return ("unix", "linux" if self.is_linux else "osx", self.name)
 
 
+def platform_named(name: str) -> Platform:
+    """A platform by its name, with nothing known of a machine. Raises `UnknownPlatform`."""
+    known = sorted(set(_NAMES.values()))
+    if name not in known:
+        raise UnknownPlatform(
+            f"{name!r} is not a platform that environments are built for: {', '.join(known)}."
+        )
+    return Platform(name)
+
+
 def _glibc_version() -> str | None:
     """Asked of the running C library; `platform.libc_ver` reads the executable, which a static Python spoils."""
     names = getattr(os, "confstr_names", {})

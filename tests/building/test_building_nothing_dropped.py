@@ -128,11 +128,11 @@ def parts(path: tuple[str, ...], value: Any) -> list[str]:
     if "cuda" in path and path[-1] != "packages" and value == "*":
         return [path[-1]]
     if path[-1] in ("requirements", "no_deps", "packages", "linux", "darwin", "windows"):
-        return [word for word in re.split(r"[\s\[\];@()]+|git\+|(?<=[A-Za-z0-9])(?=[<>=!~])", value) if word][
+        return [word for word in re.split(r"[\s\[\];@()]+|git\+|(?<=[A-Za-z0-9])(?=[<>=!~])", value.partition(";")[0]) if word][
             :2
         ]
     if path[-1] in ("path", "scripts", "cwd", "license-file", "readme", "build-variants-files", "location"):
-        return [value.lstrip("./")]
+        return [value.lstrip("~./")]
     if path[-1] in ("wheel_sources", "index_urls", "channels", "platforms", "platform", "channel"):
         return [value]
     if path[-2:-1] == ("libc",):

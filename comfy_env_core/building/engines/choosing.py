@@ -18,7 +18,7 @@ from comfy_env_core.building.engines.pixi_binary import (
     ask_version,
     download,
     downloaded_path,
-    places,
+    find_pixi,
 )
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError
@@ -82,31 +82,13 @@ class EngineChooser:
             )
         if wanted == "embedded":
             return self._embedded()
-        binary = self._found(report) or self._downloaded(report, is_demanded=wanted == "pixi")
+        binary = find_pixi(self._store, self._settings, report.log) or self._downloaded(
+            report, is_demanded=wanted == "pixi"
+        )
         return PixiEngine(binary, self._store, self._settings) if binary else self._embedded()
 
     def _embedded(self) -> Engine:
         return EmbeddedEngine(self._store, self._settings, reachability=self._reachability)
-
-    def _found(self, report: Report) -> PixiBinary | None:
-        """The first pixi on this machine that runs and is recent enough."""
-        for path in places(self._store, self._settings):
-            is_demanded = path == self._settings.pixi_path
-            if not path.is_file() and not is_demanded:
-                continue
-            binary = ask_version(path, self._settings.environ)
-            if isinstance(binary, PixiBinary) and binary.is_recent_enough:
-                report.log(f"found pixi {binary.version} at {path}")
-                return binary
-            reason = (
-                binary if isinstance(binary, str) else f"{path} is pixi {binary.version}, older than 0.50"
-            )
-            if is_demanded:
-                raise BuildError(
-                    BuildCause.CONFIG, f"COMFY_ENV_PIXI cannot be used: {reason}.", "Correct it or remove it."
-                )
-            report.log(f"not used: {reason}")
-        return None
 
     def _downloaded(self, report: Report, *, is_demanded: bool) -> PixiBinary | None:
         """Our pinned pixi, if its server answers in time; None if not and the embedded engine will do."""

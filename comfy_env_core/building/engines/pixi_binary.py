@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
@@ -96,6 +96,29 @@ def places(store: Store, settings: UserSettings) -> Iterator[Path]:
         yield Path(on_path)
     yield Path(settings.environ.get("PIXI_HOME") or settings.home / ".pixi") / "bin" / _NAME
     yield downloaded_path(store)
+
+
+def find_pixi(store: Store, settings: UserSettings, log: Callable[[str], None]) -> PixiBinary | None:
+    """The first pixi on this machine that runs and is recent enough.
+
+    Raises BuildError(CONFIG) for a COMFY_ENV_PIXI that is none. `log` is told what was found, and why others were
+    not used.
+    """
+    for path in places(store, settings):
+        is_demanded = path == settings.pixi_path
+        if not path.is_file() and not is_demanded:
+            continue
+        binary = ask_version(path, settings.environ)
+        if isinstance(binary, PixiBinary) and binary.is_recent_enough:
+            log(f"found pixi {binary.version} at {path}")
+            return binary
+        reason = binary if isinstance(binary, str) else f"{path} is pixi {binary.version}, older than 0.50"
+        if is_demanded:
+            raise BuildError(
+                BuildCause.CONFIG, f"COMFY_ENV_PIXI cannot be used: {reason}.", "Correct it or remove it."
+            )
+        log(f"not used: {reason}")
+    return None
 
 
 def ask_version(path: Path, environ: Mapping[str, str]) -> PixiBinary | str:
