@@ -80,7 +80,7 @@ class PixiEngine:
             mirrors = self._settings.conda_mirrors.items()
             lines += [f"{toml_string(url)} = {toml_value(list(urls))}" for url, urls in mirrors]
         write_atomically(configuration, "".join(f"{line}\n" for line in lines).encode(), mode=0o600)
-        text = plan.manifest(rich_platforms=self._binary.reads_rich_platforms)
+        text = manifest_for(self._binary, plan, self._settings)
         write_atomically(workspace.manifest_path, text.encode(), mode=0o600)
 
     def _packages(self, workspace: Workspace, report: Report) -> tuple[Package, ...]:
@@ -91,6 +91,15 @@ class PixiEngine:
         packages = (*(package for package, _ in conda), *pypi)
         report.packages(len(packages), len(packages))
         return packages
+
+
+def manifest_for(binary: PixiBinary, plan: BuildPlan, settings: UserSettings) -> str:
+    """The plan in the words of this pixi.
+
+    Wherever it installs from, pixi fetches a table of conda's and PyPI's names from a host of its own, which a user of
+    mirrors may not reach (prefix-dev/pixi#1764): it is told to do without.
+    """
+    return plan.manifest(rich_platforms=binary.reads_rich_platforms, own_names=bool(settings.conda_mirrors))
 
 
 class WorkingReport:
