@@ -1,6 +1,7 @@
-"""Damaged messages, a million in a full run: each is a value or a WireError, in little time, memory and nothing left open.
+"""Damaged messages, a million in a full run: each is a value or a WireError, in little time, and nothing stays open.
 
-The fuzz runs in a process of its own, so that a crash in C or a hang is a failure of a test with the input in it."""
+The fuzz runs in a process of its own, so that a crash in C or a hang is a failure of a test with the input in it.
+"""
 
 from __future__ import annotations
 
