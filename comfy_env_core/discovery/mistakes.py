@@ -40,6 +40,15 @@ def misnamed(path: Path) -> Mistake:
     return Mistake(path, "a file of this name is not read", f"If it is meant to be, rename it to {name!r}")
 
 
+def of_the_pack_alone(path: Path) -> Mistake:
+    """For a file of an older form that says nothing of an environment: there was none when it was written."""
+    return Mistake(
+        path,
+        "it asks for things on behalf of its whole pack, describes no environment and isolates nothing",
+        "Rename it to 'comfy-env-root.toml'; to isolate this folder, say in it what its environment holds",
+    )
+
+
 def nested_in_isolated_pack(sites: Sequence[Site]) -> Iterator[Mistake]:
     """For the sites of one pack: ComfyUI imports a pack's root, and all else is imported from there."""
     if not any(site.is_root for site in sites):

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from ..config import ConfigError, EnvSpec, RootSpec, parse_env, parse_root
-from .mistakes import NEAR_MISSES, beside_packs, misnamed, nested_in_isolated_pack
+from .mistakes import NEAR_MISSES, beside_packs, misnamed, nested_in_isolated_pack, of_the_pack_alone
 from .site import Mistake, Pack, Scan, Site, Skipped
 from .walking import is_foreign, walk
 
@@ -145,22 +145,31 @@ def _look_into(pack: Pack, findings: _Findings) -> None:
     for directory, files in walk(top, _NOTED_NAMES.__contains__, on_unreadable):
         was_entered = True
         for entry in files:
-            if entry.name == ENV_FILE_NAME:
-                sites.append(_site(pack, Path(entry.path)))
-            elif entry.name != ROOT_FILE_NAME:
-                findings.mistakes.append(misnamed(Path(entry.path)))
+            path = Path(entry.path)
+            if entry.name == ROOT_FILE_NAME:
+                _add_root(name_of(directory), path, findings)
+            elif entry.name != ENV_FILE_NAME:
+                findings.mistakes.append(misnamed(path))
+            elif (site := _site(pack, path)).spec is None or site.spec.is_environment:
+                sites.append(site)
             else:
-                spec, error = _read(parse_root, Path(entry.path))
-                if spec is not None:
-                    findings.roots[name_of(directory)] = spec
-                if error is not None:
-                    findings.root_errors[name_of(directory)] = error
+                findings.mistakes.append(of_the_pack_alone(path))
+                if not path.with_name(ROOT_FILE_NAME).exists():
+                    _add_root(name_of(directory), path, findings)
     if not was_entered and len(findings.skipped) == reported_before:
         findings.skipped.append(Skipped(pack.name, "it is a Python environment, not a pack"))
         return
     findings.packs[pack.name] = pack
     findings.sites.extend(sorted(sites, key=lambda site: site.id))
     findings.mistakes += nested_in_isolated_pack(sites)
+
+
+def _add_root(name: str, path: Path, findings: _Findings) -> None:
+    spec, error = _read(parse_root, path)
+    if spec is not None:
+        findings.roots[name] = spec
+    if error is not None:
+        findings.root_errors[name] = error
 
 
 def _site(pack: Pack, config_path: Path) -> Site:

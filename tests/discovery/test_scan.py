@@ -44,11 +44,31 @@ def test_a_wrong_configuration_becomes_the_error_of_its_site(plant: Plant) -> No
 
 
 def test_a_wrong_root_file_is_reported_by_pack(plant: Plant) -> None:
-    top = plant({"a/comfy-env-root.toml": "apt = 1", "b/comfy-env-root.toml": '[apt]\npackages = ["x"]'})
+    top = plant({"a/comfy-env-root.toml": "apt = 1", "b/comfy-env-root.toml": '[apt]\npackages = ["x1"]'})
     found = scan([top], ALL_LOAD)
     assert list(found.roots) == ["b"]
-    assert found.roots["b"].apt == ("x",)
+    assert found.roots["b"].prerequisites.apt == ("x1",)
     assert found.root_errors["a"].key == "apt"
+
+
+def test_a_file_that_speaks_of_its_pack_alone_isolates_nothing_and_is_read_as_the_root_file(
+    plant: Plant,
+) -> None:
+    pack_alone = '[apt]\npackages = ["libgl1"]\n[local.cuda]\nflash-attn = "*"\n'
+    top = plant(
+        {
+            "a/comfy-env.toml": pack_alone,
+            "a/nodes/comfy-env.toml": GOOD,
+            "b/comfy-env.toml": pack_alone,
+            "b/comfy-env-root.toml": '[brew]\npackages = ["ffmpeg"]',
+        }
+    )
+    found = scan([top], ALL_LOAD)
+    assert ids(found) == ["a/nodes"]
+    assert found.roots["a"].prerequisites.apt == ("libgl1",)
+    assert found.roots["b"].prerequisites.apt == ()
+    assert [mistake.path.parent.name for mistake in found.mistakes] == ["a", "b"]
+    assert "isolates nothing" in found.mistakes[0].problem
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
