@@ -19,6 +19,7 @@ from typing import IO
 import psutil
 
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.memory_kills import memory_kills
 from comfy_env_core.building.report import Report
 from comfy_env_core.building.stragglers import Marked, descendants_of
 from comfy_env_core.processes import Child, spawn
@@ -45,12 +46,14 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 class Completed:
     """A command that ended by itself. `lines`: what it wrote to stdout and stderr, in order, the last 20,000.
 
-    `returncode` is negative when a signal ended it, as in `subprocess`.
+    `returncode` is negative when a signal ended it, as in `subprocess`. `ran_out_of_memory`: it failed, and meanwhile
+    the kernel ended a process, one of its own or another, for want of memory.
     """
 
     argv: tuple[str, ...]
     returncode: int
     lines: tuple[str, ...]
+    ran_out_of_memory: bool = False
 
     def tail(self, count: int = 20) -> tuple[str, ...]:
         """The last lines that are not blank."""
@@ -74,6 +77,7 @@ def run_logged(
     """
     command = tuple(str(part) for part in argv)
     marked = Marked(env)
+    kills_before = memory_kills()
     try:
         child = spawn(
             command, env=marked.environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -102,7 +106,7 @@ def run_logged(
             f"Process {child.pid} ({command[0]!r}) does not end although it was killed.",
             "It is stuck in a driver or on a network disk; a restart of the machine ends it.",
         )
-    return Completed(command, code, lines)
+    return Completed(command, code, lines, code != 0 and kills_before != memory_kills())
 
 
 def _follow(

@@ -33,7 +33,9 @@ class BuildCause(enum.Enum):
     IMPORT_FAILED = "import_failed"  #: everything was installed, but it does not import
     DAMAGED_FILES = "damaged_files"  #: what was installed is not what the package's own list of files says
     TIMED_OUT = "timed_out"
-    OTHER_TOOL = "other_tool"  #: apt, brew or git could not do what it was asked, for a reason in its own words
+    OTHER_TOOL = (
+        "other_tool"  #: apt, brew or git could not do what it was asked, for a reason in its own words
+    )
     INTERNAL = "internal"  #: our own mistake
 
 
@@ -147,6 +149,17 @@ class BuildError(Exception):
             "log_path": str(self.log_path) if self.log_path else None,
             "tail": list(self.tail),
         }
+
+
+class DamagedFiles(BuildError):
+    """Packages whose files are not what they were when they were published: a cache or a disk lost something.
+
+    `names`: which, as far as known. An engine that forgets its copies of them gets them anew.
+    """
+
+    def __init__(self, names: tuple[str, ...], message: str, tail: tuple[str, ...] = ()) -> None:
+        super().__init__(BuildCause.DAMAGED_FILES, message, tail=tail)
+        self.names = names
 
 
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))

@@ -5,6 +5,7 @@ Told apart by the kind of error and by who was spoken to, never by its wording. 
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import urllib.error
@@ -36,11 +37,13 @@ def fetch_error(url: str, error: Exception, proxies: Mapping[str, str]) -> Build
         what = f"the server answered {error.code} {error.reason}".rstrip()
     elif isinstance(reason, ssl.SSLCertVerificationError):
         what = f"its certificate is not trusted here ({reason.verify_message})"
-    elif isinstance(reason, TimeoutError) and not reason.args:
-        what = "there was no answer"
+    elif isinstance(reason, http.client.IncompleteRead):
+        what = "the transfer broke off"
+    elif isinstance(reason, TimeoutError):
+        what = "there was no answer in time"
     else:
         what = redact(str(reason)) or type(reason).__name__
-    built = BuildError(_cause(error, reason, proxy), f"Fetching {redact(url)!r}{through} failed: {what}.")
+    built = BuildError(_cause(error, reason, proxy), f"{redact(url)!r} cannot be fetched{through}: {what}.")
     built.__cause__ = error
     return built
 

@@ -46,7 +46,7 @@ class PixiEngine:
             timeout_s=_TIMEOUT_S,
         )
         if completed.returncode != 0:
-            raise explain(plan, workspace, completed, self._settings)
+            raise explain(plan, workspace, completed, self._settings, report)
         packages = self._packages(workspace, report)
         version = next((p.version for p in packages if p.name == "python"), None)
         if version is None:

@@ -42,9 +42,13 @@ class Uv:
             argv, env=environment, cwd=cwd, report=report, timeout_s=_TIMEOUT_S, on_line=on_line
         )
 
+    @property
+    def cache_dir(self) -> Path:
+        return self.store.cache_dir / "uv"
+
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         own = {
-            "UV_CACHE_DIR": str(self.store.cache_dir / "uv"),
+            "UV_CACHE_DIR": str(self.cache_dir),
             "UV_NO_CONFIG": "1",
             "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "never",

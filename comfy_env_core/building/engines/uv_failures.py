@@ -1,10 +1,10 @@
-"""Why uv failed, found by asking questions of our own: does the index answer, does it know the name, can this one
-requirement be met alone, is there a compiler. uv's wording is shown to people and decides only the very last case.
+"""Why uv failed, found by asking questions of our own: do the indexes answer, is there a file that runs here, which
+requirements exclude each other. uv's words are shown to people; nothing is decided by them.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -13,67 +13,72 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from comfy_env_core.building.commands import Completed
+from comfy_env_core.building.engines.availability import Target, newest_version, version_of
+from comfy_env_core.building.engines.questions import Asked, Questions
+from comfy_env_core.building.engines.smallest_conflict import OutOfTime, smallest_conflict
 from comfy_env_core.building.engines.uv_project import Line, UvProject
 from comfy_env_core.building.engines.version_range import VersionRange
-from comfy_env_core.building.errors import BuildCause, BuildError
-from comfy_env_core.building.fetching import Fetcher
+from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles
+from comfy_env_core.building.fetching import NotThere
 from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.requirements import normalised_name
-from comfy_env_core.building.simple_index import IndexFile, offered_files, project_files
-from comfy_env_core.building.user_settings import UserSettings, redact
+from comfy_env_core.building.user_settings import redact
 
 if TYPE_CHECKING:  # pypi_phase imports this module
     from comfy_env_core.building.engines.pypi_phase import PypiPhase
 
-_QUESTIONS_S = 20.0
-_LITTLE_DISK_BYTES = 64 << 20
-_COMPILERS = ("cc", "gcc", "clang", "cl")
+#: For finding out who excludes whom; after that the whole list is named.
+_CONFLICT_S = 30.0
+#: A file of this size is fetched once more to see whether it is the one that was published.
+_FETCHED_TO_COMPARE_BYTES = 64 << 20
 
 
 def explain_compile(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError:
-    """The cause of a failed `uv pip compile`: disk, network, a name, a version, a place, or a conflict."""
+    """The cause of a failed `uv pip compile`, from the machine over servers and names to what excludes what."""
+    questions = _questions(phase, project, "Choosing Python packages", completed)
+    asked = [Asked(ln.name, ln.range, ln.text, ln.index) for ln in project.lines if ln.is_from_index]
     return (
-        _by_disk_or_signal(phase, completed, "Resolving")
-        or _by_index(phase, project, completed)
-        or _by_single_lines(phase, project, completed)
-        or _by_the_whole(phase, completed)
+        questions.about_the_machine()
+        or questions.about_indexes(asked)
+        or _by_places(phase, project, questions)
+        or _by_smallest_conflict(phase, project, questions)
     )
 
 
 def explain_install(phase: PypiPhase, wanted: Sequence[PypiPackage], completed: Completed) -> BuildError:
-    """The cause of a failed `uv pip install` of a lock: disk, an unreachable file host, or a build from source."""
-    by_disk = _by_disk_or_signal(phase, completed, "Installing")
-    if by_disk:
-        return by_disk
+    """The cause of a failed `uv pip install` of a lock: the machine, a file that cannot be had, or a wrong one."""
+    questions = _questions(phase, None, "Installing Python packages", completed)
+    by_machine = questions.about_the_machine()
+    if by_machine:
+        return by_machine
     missing = [package for package in wanted if not _is_installed(package, phase.workspace.prefix)]
-    for host, url in {urlsplit(url).hostname: url for package in missing for url in package.urls[:1]}.items():
-        if url.startswith("http") and not Fetcher(_settings(phase), timeout_s=5.0).answers(url):
-            return _error(
-                BuildCause.NETWORK,
-                f"Downloading from {host} failed: {redact(url)!r} cannot be had.",
-                completed,
-            )
-    built = [f"{package.name} {package.version}".strip() for package in missing if package.must_be_built]
+    cached = [package for package in missing if _is_cached(package, phase.uv.cache_dir)]
+    to_fetch = [package for package in missing if package not in cached]
+    for url in {urlsplit(url).hostname: url for package in to_fetch for url in package.urls[:1]}.values():
+        trouble = questions.fetcher().trouble(url) if url.startswith("http") else None
+        if trouble is not None:
+            return questions.error(trouble.cause, trouble.message, trouble.remedy)
+    built = [f"{package.name} {package.version}".strip() for package in to_fetch if package.must_be_built]
     if built:
-        return _not_built(", ".join(built), phase, completed)
-    names = ", ".join(package.name for package in missing) or "the PyPI packages"
-    return _error(
-        BuildCause.INTERNAL, f"Installing {names} failed: uv ended with {completed.returncode}.", completed
+        return questions.not_built(_named_by_uv(completed, "Failed to build") or ", ".join(built))
+    wrong = next((error for package in to_fetch if (error := _by_lock(package, questions))), None)
+    if wrong is not None:
+        return wrong
+    if to_fetch:
+        names = ", ".join(package.name for package in to_fetch)
+        return questions.error(BuildCause.NETWORK, f"the download of {names} broke off.")
+    # uv keeps what it fetched also where the checksum is not the one that a lock names.
+    fetched = (_by_lock(package, questions) for package in cached)
+    changed = next((error for error in fetched if error and error.cause is BuildCause.CHECKSUM), None)
+    if changed is not None:
+        return changed
+    # All of it is in uv's cache, and is unpacked there already: what uv cannot install of it is damaged.
+    damaged = tuple(package.name for package in cached)
+    return DamagedFiles(
+        damaged,
+        f"Installing Python packages failed: what the cache holds of {', '.join(damaged)} is damaged.",
+        tail=completed.tail(),
     )
-
-
-def _by_disk_or_signal(phase: PypiPhase, completed: Completed, what: str) -> BuildError | None:
-    free = shutil.disk_usage(phase.workspace.directory).free
-    if free < _LITTLE_DISK_BYTES:
-        return _error(
-            BuildCause.DISK_FULL,
-            f"{what} the PyPI packages failed: {free >> 20} MB of disk are left.",
-            completed,
-        )
-    if completed.returncode < 0:
-        text = f"{what} the PyPI packages stopped: uv was ended by signal {-completed.returncode}."
-        return _error(BuildCause.KILLED, text, completed)
-    return None
 
 
 def conda_conflict(project: UvProject, provided: Mapping[str, str]) -> BuildError | None:
@@ -85,7 +90,7 @@ def conda_conflict(project: UvProject, provided: Mapping[str, str]) -> BuildErro
         version = provided.get(normalised_name(line.name))
         if version is not None and line.is_from_index and not VersionRange(line.range).accepts(version):
             text = (
-                f"Resolving the PyPI packages failed: {line.text!r} is asked for, and the conda packages bring "
+                f"Choosing Python packages failed: {line.text!r} is asked for, and the conda packages bring "
                 f"{line.name} {version}."
             )
             return BuildError(
@@ -94,68 +99,117 @@ def conda_conflict(project: UvProject, provided: Mapping[str, str]) -> BuildErro
     return None
 
 
-def _by_index(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError | None:
-    """Names that no index knows, ranges that no release satisfies, or indexes that do not answer."""
-    lines = [line for line in project.lines if line.is_from_index]
-    deadline = time.monotonic() + _QUESTIONS_S
-    with concurrent.futures.ThreadPoolExecutor(4, "comfy-env-questions") as executor:
-        answers = executor.map(lambda line: _offers(line, _settings(phase, project), deadline), lines)
-        offers = list(zip(lines, answers, strict=True))
-    failed = next((answer for _, answer in offers if isinstance(answer, BuildError)), None)
-    if failed is not None:
-        return _error(BuildCause.NETWORK, failed.message, completed)
-    unknown = [line.name for line, files in offers if files == ()]
-    if unknown:
-        text = f"Resolving the PyPI packages failed: no index knows {', '.join(map(repr, unknown))}."
-        return _error(BuildCause.NO_SUCH_PACKAGE, text, completed)
-    absent = [
-        line.text
-        for line, files in offers
-        if isinstance(files, tuple) and not any(VersionRange(line.range).accepts(_version(f)) for f in files)
-    ]
-    if absent:
-        text = f"Resolving the PyPI packages failed: no release fits {', '.join(map(repr, absent))}."
-        return _error(BuildCause.NO_SUCH_PACKAGE, text, completed)
+def _questions(phase: PypiPhase, project: UvProject | None, doing: str, completed: Completed) -> Questions:
+    """With the user's settings and the places that the plan adds."""
+    settings = phase.uv.settings
+    return Questions(
+        doing,
+        completed,
+        settings if project is None else settings.with_places(project.environment),
+        Target(phase.python_version, phase.plan.platform),
+        (phase.workspace.directory, phase.uv.store.root),
+        phase.report,
+    )
+
+
+def _by_places(phase: PypiPhase, project: UvProject, questions: Questions) -> BuildError | None:
+    """A path, a URL or a repository that is not to be had, or that cannot be built by itself."""
+    places = [line for line in project.lines if not line.is_from_index]
+    for line in places:
+        error = _by_place(line, questions)
+        if error is not None:
+            return error
+    for line in places:
+        if not _fits(phase, project, (line,), "--no-deps"):
+            return questions.not_built(line.name)
     return None
 
 
-def _by_single_lines(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError | None:
-    """Places that are not there, and requirements that cannot be met even when nothing else is asked for."""
-    for line in project.lines:
-        unreachable = _by_place(phase, line, completed)
-        if unreachable is not None:
-            return unreachable
-    for line in project.lines:
-        if _can_be_met_alone(phase, project, line):
-            continue
-        if line.is_from_index:
-            text = (
-                f"Resolving the PyPI packages failed: {line.text!r} has no wheel for Python {phase.python_version} on "
-                f"{phase.plan.platform.name}, and no source that builds here."
-            )
-            return _error(BuildCause.NO_MATCHING_WHEEL, text, completed)
-        return _not_built(line.name, phase, completed)
-    return None
+def _by_place(line: Line, questions: Questions) -> BuildError | None:
+    if "path" in line.source and not Path(line.source["path"]).exists():
+        return questions.error(
+            BuildCause.CONFIG, f"the path of {line.name!r} does not exist: {line.source['path']!r}."
+        )
+    if "git" in line.source and shutil.which("git", path=questions.settings.environ.get("PATH")) is None:
+        return questions.error(
+            BuildCause.CONFIG,
+            f"{line.name!r} comes from {redact(str(line.source['git']))!r}, and git is not installed.",
+            "Install git, then build again.",
+        )
+    git = f"{str(line.source.get('git', '')).rstrip('/')}/info/refs?service=git-upload-pack"
+    place = str(line.source.get("url") or git)
+    trouble = questions.fetcher().trouble(place) if place.startswith("http") else None
+    if trouble is None:
+        return None
+    return questions.error(trouble.cause, f"{line.name!r} cannot be had. {trouble.message}", trouble.remedy)
 
 
-def _can_be_met_alone(phase: PypiPhase, project: UvProject, line: Line) -> bool:
-    directory = phase.workspace.directory / "question"
+def _by_smallest_conflict(phase: PypiPhase, project: UvProject, questions: Questions) -> BuildError:
+    """Every requirement has a file that fits here. uv ends with 1 for "no solution" and failed builds, with 2 for all
+    else."""
+    if questions.completed.returncode == 2:
+        return questions.error(
+            BuildCause.NETWORK, "something that the listed packages need in turn could not be fetched."
+        )
+    deadline = time.monotonic() + _CONFLICT_S
+
+    def fits(lines: Sequence[Line]) -> bool:
+        if time.monotonic() > deadline:
+            raise OutOfTime
+        return _fits(phase, project, tuple(lines))
+
+    try:
+        culprits = smallest_conflict(project.lines, fits)
+    except OutOfTime:
+        culprits = project.lines
+    said = _explanation(questions.completed, f"env-{phase.plan.environment_id}")
+    if len(culprits) == 1:
+        return _by_what_it_needs(phase, project, culprits[0], said, questions)
+    if not culprits:
+        return questions.error(BuildCause.NETWORK, "it worked a moment later.")
+    names = " and ".join(repr(line.text) for line in culprits[:5])
+    more = f" (and {len(culprits) - 5} more)" if len(culprits) > 5 else ""
+    return questions.error(BuildCause.CONFLICT, f"{names}{more} cannot be had together.{said}")
+
+
+def _by_what_it_needs(
+    phase: PypiPhase, project: UvProject, line: Line, said: str, questions: Questions
+) -> BuildError:
+    """One requirement that cannot be met although it has a file that fits."""
+    broken = _by_file(line, questions) if line.is_from_index else None
+    if broken is not None:
+        return broken
+    if not _fits(phase, project, (line,), "--no-deps"):
+        return questions.not_built(repr(line.text))
+    without_building = _fits(phase, project, (line,), "--only-binary", ":all:")
+    named = _named_by_uv(questions.completed, "Failed to build")
+    if without_building or named:
+        own = named is not None and normalised_name(named.partition(" ")[0]) == normalised_name(line.name)
+        return questions.not_built(
+            named if named and own else f"{named or 'a package'}, needed by {line.text!r},"
+        )
+    return questions.error(BuildCause.CONFLICT, f"what {line.text!r} needs in turn cannot be had.{said}")
+
+
+def _fits(phase: PypiPhase, project: UvProject, lines: tuple[Line, ...], *options: str) -> bool:
+    """Whether uv finds a solution for these lines alone, beside the same conda packages and overrides."""
+    phase.report.check()
+    workspace = phase.workspace.directory
+    directory = workspace / "question"
     directory.mkdir(exist_ok=True)
     try:
-        text = project.pyproject(phase.plan.environment_id, phase.python_version, (line,))
+        text = project.pyproject(phase.plan.environment_id, phase.python_version, lines)
         (directory / "pyproject.toml").write_text(text, encoding="utf-8")
-        arguments: list[str | Path] = [
-            "pip",
-            "compile",
-            "-q",
-            "--no-deps",
-            "--python",
-            phase.python,
-            *phase.target,
-            *project.resolver_options,
-            *project.options,
-            "pyproject.toml",
+        files: list[str | Path] = [
+            part
+            for name in ("constraints", "overrides")
+            if (workspace / f"{name}.txt").exists()
+            for part in (f"--{name}", workspace / f"{name}.txt")
         ]
+        if (workspace / "conda-stubs").exists():
+            files += ["--find-links", workspace / "conda-stubs"]
+        arguments: list[str | Path] = ["pip", "compile", "-q", *options, "--python", phase.python]
+        arguments += [*phase.target, *project.resolver_options, *project.options, *files, "pyproject.toml"]
         completed = phase.uv.run(
             arguments, report=phase.report, cwd=directory, extra=project.environment, on_line=_ignore
         )
@@ -164,89 +218,47 @@ def _can_be_met_alone(phase: PypiPhase, project: UvProject, line: Line) -> bool:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _ignore(line: str) -> None:
-    """The output of a question to uv is not part of the build's log."""
+def _by_file(line: Line, questions: Questions) -> BuildError | None:
+    """Whether the newest file that fits is whole: uv reads what a package needs from the file itself if it must."""
+    files = [
+        file for file in questions.files(Asked(line.name, line.range, line.text, line.index)) if file.sha256
+    ]
+    newest = newest_version(files)
+    file = next((file for file in files if version_of(file) == newest), None)
+    return None if file is None else _by_fetching(file.filename, file.url, file.sha256 or "", questions)
 
 
-def _by_place(phase: PypiPhase, line: Line, completed: Completed) -> BuildError | None:
-    """A path, a URL or a repository that is not to be had."""
-    if "path" in line.source and not Path(line.source["path"]).exists():
-        text = f"The path of {line.name!r} does not exist: {line.source['path']!r}."
-        return _error(BuildCause.CONFIG, text, completed)
-    if "git" in line.source and shutil.which("git", path=phase.uv.settings.environ.get("PATH")) is None:
-        text = f"Fetching {line.name!r} from {redact(str(line.source['git']))!r} needs git, which is not installed."
-        return _error(BuildCause.CONFIG, text, completed)
-    git = f"{str(line.source.get('git', '')).rstrip('/')}/info/refs?service=git-upload-pack"
-    place = str(line.source.get("url") or git)
-    if place.startswith("http") and not Fetcher(_settings(phase), timeout_s=5.0).answers(place):
-        text = f"Fetching {line.name!r} failed: {redact(place)!r} does not answer, or is not there."
-        return _error(BuildCause.NETWORK, text, completed)
+def _by_lock(package: PypiPackage, questions: Questions) -> BuildError | None:
+    file = next((file for file in package.files if file.sha256), None)
+    return None if file is None else _by_fetching(file.filename, file.url, file.sha256, questions)
+
+
+def _by_fetching(filename: str, url: str, sha256: str, questions: Questions) -> BuildError | None:
+    """Whether a file that uv did not take is another one than was published, or cannot be read to its end."""
+    if not url.startswith("http"):
+        return None
+    path = questions.directories[0] / "question.download"
+    try:
+        questions.fetcher().download(url, path, sha256, limit_bytes=_FETCHED_TO_COMPARE_BYTES)
+    except NotThere:
+        return questions.error(
+            BuildCause.NO_SUCH_PACKAGE, f"the index lists {filename}, and its server does not have it."
+        )
+    except BuildError as error:
+        if error.cause is BuildCause.CANCELLED:
+            raise
+        return questions.error(error.cause, error.message, error.remedy)
+    finally:
+        path.unlink(missing_ok=True)
     return None
 
 
-def _by_the_whole(phase: PypiPhase, completed: Completed) -> BuildError:
-    """Each requirement can be met alone. uv ends with 1 for "no solution" and failed builds, with 2 for the rest."""
-    if completed.returncode == 2:
-        text = "Resolving the PyPI packages failed while fetching what the listed packages need in turn."
-        return _error(BuildCause.NETWORK, text, completed)
-    if not any("No solution found" in line for line in completed.lines):
-        return _not_built("a package that another one needs", phase, completed)
-    text = "Resolving the PyPI packages failed: each requirement can be met, all of them together cannot."
-    return _error(BuildCause.CONFLICT, text, completed)
-
-
-def _not_built(what: str, phase: PypiPhase, completed: Completed) -> BuildError:
-    where = f"Python {phase.python_version} on {phase.plan.platform.name}"
-    if not any(shutil.which(name, path=phase.uv.settings.environ.get("PATH")) for name in _COMPILERS):
-        text = f"There is no wheel of {what} for {where}, and no compiler to build it with."
-        return _error(BuildCause.NO_COMPILER, text, completed)
-    text = f"There is no wheel of {what} for {where}, and building it from source failed."
-    return _error(BuildCause.NO_MATCHING_WHEEL, text, completed)
-
-
-_REMEDIES = {
-    BuildCause.NETWORK: "Check the connection, or the index, proxy and certificate in pip's or uv's configuration.",
-    BuildCause.NO_SUCH_PACKAGE: "Correct the name or version under [pypi-dependencies], or add the index that has it.",
-    BuildCause.NO_MATCHING_WHEEL: "Allow another version of it, or choose a Python that it has wheels for.",
-    BuildCause.CONFLICT: "Loosen one of the versions that the log names.",
-    BuildCause.NO_COMPILER: "Install a compiler (Debian: build-essential, macOS: xcode-select --install, Windows: "
-    "Visual Studio Build Tools), or ask for a version that has a wheel.",
-    BuildCause.CONFIG: "Correct the line under [pypi-dependencies], then build again.",
-    BuildCause.DISK_FULL: "Make room or move the store with COMFY_ENV_ROOT, then build again.",
-    BuildCause.KILLED: "Most often the system ran out of memory: close other programs and build again.",
-    BuildCause.INTERNAL: "Build again; if it stays, report this with the log.",
-}
-
-
-def _error(cause: BuildCause, text: str, completed: Completed) -> BuildError:
-    return BuildError(
-        cause, text, _REMEDIES[cause], tail=tuple(redact(line) for line in completed.lines[-20:])
-    )
-
-
-def _offers(line: Line, settings: UserSettings, deadline: float) -> tuple[IndexFile, ...] | BuildError:
-    """The files of one project, () if no index knows it, the error if none answers."""
-    fetcher = Fetcher(settings, timeout_s=5.0, deadline=deadline)
-    try:
-        if line.index:
-            return project_files(line.index, line.name, fetcher)
-        return tuple(offered_files(line.name, settings, fetcher, is_strict=True))
-    except BuildError as error:
-        return error
-
-
-def _settings(phase: PypiPhase, project: UvProject | None = None) -> UserSettings:
-    """The user's settings with the places that the plan adds."""
-    settings = phase.uv.settings
-    return settings if project is None else settings.with_places(project.environment)
-
-
-def _version(file: IndexFile) -> str:
-    """The version in a wheel's or an archive's name."""
-    name = file.filename
-    if name.endswith(".whl"):
-        return name.split("-")[1] if name.count("-") > 1 else ""
-    return name.removesuffix(".tar.gz").removesuffix(".zip").rpartition("-")[2]
+def _is_cached(package: PypiPackage, cache_dir: Path) -> bool:
+    """Whether uv has downloaded and unpacked a wheel of it: `wheels-v8/…/<name>/<version>-<tags>`."""
+    # Beside it lies what uv knows of it, with these endings, also of one that it has not downloaded.
+    endings = (".msgpack", ".http", ".rev", ".lock")
+    found = cache_dir.glob(f"wheels-v*/**/{package.name}/{package.version}-*")
+    return any(path.suffix not in endings for path in found)
 
 
 def _is_installed(package: PypiPackage, prefix: Path) -> bool:
@@ -255,3 +267,24 @@ def _is_installed(package: PypiPackage, prefix: Path) -> bool:
             if normalised_name(directory.name.split("-")[0]) == package.name:
                 return True
     return False
+
+
+def _explanation(completed: Completed, project: str) -> str:
+    """uv's own account of a conflict, for people: " uv says: Because …"; "" where it gives none.
+
+    `project`: uv's name for the whole, which means nothing to anybody else.
+    """
+    words = " ".join(re.sub(r"[×╰─▶│├]+", " ", line).strip() for line in completed.lines)
+    words = words.replace(project, "the pack")
+    match = re.search(r"Because .*?(?=( hint:|$))", re.sub(r"\s+", " ", words))
+    return f" uv says: {match[0].rstrip('. ')}." if match else ""
+
+
+def _named_by_uv(completed: Completed, before: str) -> str | None:
+    """The package that uv names behind these words, for people."""
+    match = next((m for line in completed.lines if (m := re.search(f"{before} `([^`]+)`", line))), None)
+    return match[1].partition(" @ ")[0].replace("==", " ") if match else None
+
+
+def _ignore(line: str) -> None:
+    """The output of a question to uv is not part of the build's log."""

@@ -164,7 +164,7 @@ def test_a_wheel_for_another_python_only_is_told_from_a_missing_one(
     assert "onlyold" in str(error)
 
 
-def test_a_file_host_that_is_away_is_a_network_failure(
+def test_a_file_that_the_index_lists_and_its_server_has_lost_is_told_as_such(
     engine_tools: EngineTools,
     shared_store: Store,
     workspace: Workspace,
@@ -186,7 +186,7 @@ def test_a_file_host_that_is_away_is_a_network_failure(
     with serving(Away(index_of_needs().files)) as index:
         mine = on_index(settings, index)
         error = failure_of(EmbeddedEngine(shared_store, mine), tmp_path, workspace, "", mine)
-    assert error.cause is BuildCause.NETWORK, str(error)
+    assert error.cause is BuildCause.NO_SUCH_PACKAGE, str(error)
 
 
 def test_a_cancelled_build_leaves_no_process_and_no_finished_prefix(

@@ -209,7 +209,7 @@ def test_an_older_pixi_gets_the_manifest_it_can_read(tmp_path: Path, store: Stor
 def test_a_failing_pixi_is_explained_with_its_last_lines(tmp_path: Path, store: Store) -> None:
     pixi = stand_in(tmp_path / "bin", exit_code=1)
     with serving(
-        LoopbackIndex({"trimesh-1-py3-none-any.whl": b"", "msgpack-1-py3-none-any.whl": b""})
+        LoopbackIndex({"trimesh-1-py3-none-any.whl": b"", "msgpack-1.1.1-py3-none-any.whl": b""})
     ) as index:
         mirrors = {"https://conda.anaconda.org/conda-forge": (f"{index.url}/trimesh",)}
         settings = lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi), PIP_INDEX_URL=f"{index.url}/simple")
