@@ -19,6 +19,9 @@ _NAMES = {
     ("win32", "x86_64"): "win-64",
 }
 
+#: Every platform that environments can be built for.
+PLATFORM_NAMES = tuple(sorted(set(_NAMES.values())))
+
 
 class UnknownPlatform(Exception):
     """No engine builds for this operating system and processor."""
@@ -44,7 +47,7 @@ class Platform:
         if name is None:
             raise UnknownPlatform(
                 f"Environments cannot be built on {sys.platform!r} with processor {machine!r}: "
-                f"supported are {', '.join(sorted(set(_NAMES.values())))}."
+                f"supported are {', '.join(PLATFORM_NAMES)}."
             )
         return cls(name, glibc=_glibc_version(), macos=system.mac_ver()[0] or None)
 
@@ -70,10 +73,9 @@ class Platform:
 
 def platform_named(name: str) -> Platform:
     """A platform by its name, with nothing known of a machine. Raises `UnknownPlatform`."""
-    known = sorted(set(_NAMES.values()))
-    if name not in known:
+    if name not in PLATFORM_NAMES:
         raise UnknownPlatform(
-            f"{name!r} is not a platform that environments are built for: {', '.join(known)}."
+            f"{name!r} is not a platform that environments are built for: {', '.join(PLATFORM_NAMES)}."
         )
     return Platform(name)
 

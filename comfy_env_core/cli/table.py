@@ -12,7 +12,7 @@ from comfy_env_core.cli.command import Command
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Look": ("scan", "status", "info", "logs", "generate"),
     "Build": ("build", "rebuild", "cancel", "roll-back", "run"),
-    "Write files of a pack": ("init",),
+    "Write files of a pack": ("init", "lock"),
     "Beside environments": ("node-packs", "apt-install"),
 }
 

@@ -60,9 +60,9 @@ class Planner:
 
         Raises BuildError for a file that cannot become an environment on this machine, and for a damaged lock.
         """
-        from comfy_env_core.building.locks.fitting import with_lock  # see `plan_of_file`
+        from comfy_env_core.building.locks.fitting import with_lock  # see `_plan_of_file`
 
-        plan = self.plan_of_file(site, nested, Platform.current())
+        plan = self._plan_of_file(site, nested)
         text = _shipped_lock(site)
         if text is None:
             return plan
@@ -75,8 +75,7 @@ class Planner:
             log.warning("%s: %s", site.id, locked.notes[-1])
         return locked
 
-    def plan_of_file(self, site: Site, nested: Collection[Path], platform: Platform) -> BuildPlan:
-        """The plan of the file alone, on this host or for another platform. Raises BuildError as `plan` does."""
+    def _plan_of_file(self, site: Site, nested: Collection[Path]) -> BuildPlan:
         # Only here: a start at which every key is known plans nothing, and reading sources and metadata takes long.
         from comfy_env_core.building.plan import plan_build
         from comfy_env_core.discovery.host_use import host_use
@@ -85,7 +84,7 @@ class Planner:
             raise BuildError(BuildCause.CONFIG, str(site.error), "", site.config_path)
         plan = plan_build(
             site.spec,
-            platform=platform,
+            platform=Platform.current(),
             host=self._host,
             host_use=host_use(site.directory, nested, site.pack.path),
             comfyui_requirements=self._comfyui_requirements,
@@ -126,7 +125,7 @@ class Planner:
 
     @functools.cached_property
     def _comfyui_requirements(self) -> tuple[str, ...]:
-        from comfy_env_core.building.host_packages import comfyui_requirements  # see `plan_of_file`
+        from comfy_env_core.building.host_packages import comfyui_requirements  # see `_plan_of_file`
 
         return comfyui_requirements(self._comfyui_source)
 

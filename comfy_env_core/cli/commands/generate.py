@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from pathlib import Path
 
-from comfy_env_core.assembly import find_comfyui
-from comfy_env_core.building.elsewhere import machine_elsewhere, with_gpu
 from comfy_env_core.building.engines.pixi import manifest_for
 from comfy_env_core.building.engines.pixi_binary import PINNED_VERSION, PixiBinary, find_pixi
-from comfy_env_core.building.host_packages import comfyui_requirements
-from comfy_env_core.building.host_python import HostPython
-from comfy_env_core.building.plan import BuildPlan, plan_build
-from comfy_env_core.building.platform import Platform
+from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.exit_codes import FINE, NOT_FOUND, CommandError
-from comfy_env_core.config import EnvSpec, HostNeed, parse_env
-from comfy_env_core.discovery import ENV_FILE_NAME, ROOT_FILE_NAME, HostUse, host_use
-
-_NOTHING_READ = HostUse(HostNeed.NONE, imports_torch=False, evidence=())
+from comfy_env_core.cli.env_files import env_file, plan_of_file
+from comfy_env_core.cli.exit_codes import FINE
+from comfy_env_core.config import parse_env
+from comfy_env_core.discovery import ROOT_FILE_NAME
 
 log = logging.getLogger("comfy-env")
 
@@ -50,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """The manifest goes to stdout, warnings to stderr. Raises ConfigError for a file that cannot be used."""
-    path = _env_file(options.file)
+    path = env_file(options.file)
     spec = parse_env(path.read_bytes(), path)
     for warning in spec.warnings:
         log.warning("%s", warning)
@@ -58,7 +51,7 @@ def run(options: argparse.Namespace, context: Context) -> int:
         log.warning(
             "%s speaks of its pack alone, so it isolates nothing: rename it to %s.", path, ROOT_FILE_NAME
         )
-    plan = _plan(spec, path, options, context)
+    plan = plan_of_file(spec, context, options.platform, options.cuda)
     if options.engine == "pixi":
         context.say(_for_pixi(plan, context).rstrip())
     else:
@@ -66,54 +59,10 @@ def run(options: argparse.Namespace, context: Context) -> int:
     return FINE
 
 
-def _env_file(named: Path) -> Path:
-    path = Path(os.path.abspath(named / ENV_FILE_NAME if named.is_dir() else named))
-    if path.name == ROOT_FILE_NAME:
-        raise CommandError(
-            f"{str(path)!r} describes no environment: it says what a pack asks for outside of its environments. "
-            f"Name a {ENV_FILE_NAME}."
-        )
-    if not path.is_file():
-        raise CommandError(f"There is no file {str(path)!r}. Name a {ENV_FILE_NAME}.", NOT_FOUND)
-    return path
-
-
 def _for_pixi(plan: BuildPlan, context: Context) -> str:
     """With no pixi on this machine, what the one that we would fetch gets."""
     binary = find_pixi(context.store, context.settings, log.debug) or PixiBinary(Path("pixi"), PINNED_VERSION)
     return manifest_for(binary, plan, context.settings)
-
-
-def _plan(spec: EnvSpec, path: Path, options: argparse.Namespace, context: Context) -> BuildPlan:
-    platform, host = _machine(options.platform, options.cuda)
-    is_isolating = path.name == ENV_FILE_NAME  # under another name it says nothing of the code around it
-    source = host_use(path.parent, _nested(path), _pack(path)) if is_isolating else _NOTHING_READ
-    return plan_build(
-        spec,
-        platform=platform,
-        host=host,
-        host_use=source,
-        comfyui_requirements=comfyui_requirements(find_comfyui(path.parent)),
-        settings=context.settings,
-    )
-
-
-def _machine(name: str | None, gpu: str | None) -> tuple[Platform, HostPython]:
-    here, host = Platform.current(), HostPython.current()
-    if name is not None and name != here.name:
-        return machine_elsewhere(host, name, gpu or "none")
-    return here, host if gpu is None else with_gpu(host, here, gpu)
-
-
-def _pack(path: Path) -> Path:
-    """The directory in custom_nodes that the file lies in, or its own."""
-    directories = (path.parent, *path.parent.parents)
-    return next((inner for inner in directories if inner.parent.name == "custom_nodes"), path.parent)
-
-
-def _nested(path: Path) -> tuple[Path, ...]:
-    """The isolated directories inside, whose source is not this environment's."""
-    return tuple(inner.parent for inner in path.parent.rglob(ENV_FILE_NAME) if inner.parent != path.parent)
 
 
 COMMAND = Command(
