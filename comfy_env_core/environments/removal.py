@@ -46,14 +46,25 @@ def remove_environment(store: Store, environment_id: str) -> None:
     with locked(store, environment_id, "removed"):
         users = processes_in(environment.directory)
         if users:
-            named = ", ".join(f"{user.name} ({user.pid})" for user in users)
+            named = ", ".join(map(str, users))
             raise EnvironmentBusy(
                 f"Environment {environment_id!r} is used by {named} and was not removed: end these processes first, "
                 "or the ComfyUI that they belong to."
             )
-        environment.pointer_path.unlink(missing_ok=True)
-        remove_tree(environment.directory)
+        discard(environment)
     remove_trash(store.root)
+
+
+def discard(environment: Environment) -> None:
+    """Removes it whatever it is. Call with the build lock held. Raises OSError."""
+    environment.pointer_path.unlink(missing_ok=True)
+    remove_tree(environment.directory)
+
+
+def discard_generation(workspace: Workspace) -> None:
+    """Removes it whatever it is. Call with the build lock held. Raises OSError."""
+    workspace.discard_done()
+    remove_tree(workspace.directory)
 
 
 def sweep(environment: Environment) -> None:
@@ -72,11 +83,9 @@ def sweep(environment: Environment) -> None:
 def _remove_unless_used(workspace: Workspace) -> None:
     users = processes_in(workspace.directory)
     if users:
-        pids = ", ".join(str(user.pid) for user in users)
-        log.info("%s is kept: process %s still runs there.", workspace.directory, pids)
+        log.info("%s is kept: %s still run there.", workspace.directory, ", ".join(map(str, users)))
         return
     try:
-        workspace.discard_done()
-        remove_tree(workspace.directory)
+        discard_generation(workspace)
     except OSError as error:
         log.warning("Removing %s failed, the next build tries again: %s", workspace.directory, error)

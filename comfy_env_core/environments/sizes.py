@@ -53,9 +53,9 @@ class Measurement:
         self._alone: collections.Counter[str] = collections.Counter()
         self._linked: dict[tuple[int, int], _LinkedFile] = {}
 
-    def add(self, owner: str, tree: Path) -> None:
+    def add(self, owner: str, tree: Path, without: Collection[Path] = ()) -> None:
         """Walks a tree that belongs to `owner`. A missing one is empty; what vanishes meanwhile does not count."""
-        for status in _statuses(tree):
+        for status in _statuses(tree, frozenset(map(os.fspath, without))):
             if status.st_nlink <= 1 or not _is_file(status):
                 self._alone[owner] += _size(status)
             else:
@@ -108,8 +108,8 @@ def size_of(tree: Path) -> Size:
     return measure({"": [tree]}).size("")
 
 
-def _statuses(tree: Path) -> Iterator[os.stat_result]:
-    """Of everything at and below `tree`, links themselves and not where they lead."""
+def _statuses(tree: Path, without: frozenset[str]) -> Iterator[os.stat_result]:
+    """Of everything at and below `tree` but what is `without`; links themselves and not where they lead."""
     try:
         yield os.lstat(tree)
     except OSError:
@@ -122,6 +122,8 @@ def _statuses(tree: Path) -> Iterator[os.stat_result]:
             continue  # vanished, or not ours to read
         with entries:
             for entry in entries:
+                if entry.path in without:
+                    continue
                 try:
                     # What scandir knows on Windows has neither st_nlink nor st_ino.
                     status = (
