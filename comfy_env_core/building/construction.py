@@ -16,6 +16,7 @@ from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.retries import provision
 from comfy_env_core.building.running_job import read_running_job
+from comfy_env_core.building.store_place import check_place
 from comfy_env_core.building.verification import verify
 from comfy_env_core.environments.atomic import remove_tree, write_atomically
 from comfy_env_core.environments.locks import ProcessLock, build_lock
@@ -128,6 +129,7 @@ class Construction:
 
     def _fill(self, workspace: Workspace, started: float) -> None:
         """Leaves `workspace` done: filled, verified and recorded."""
+        check_place(self.store.root, workspace.prefix, self._report)
         _check_free_space(self.store, self.environment)
         self._report.check()
         self._report.phase(Phase.RESOLVING, "choosing the engine")

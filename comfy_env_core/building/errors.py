@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -162,6 +163,15 @@ class DamagedFiles(BuildError):
         self.names = names
 
 
+def _whose(path: Path) -> str:
+    """A sentence for what lies in another user's directory: a store is used by many, and built into by its owner."""
+    existing = next((place for place in (path, *path.parents) if os.path.exists(place)), None)
+    if existing is None or not hasattr(os, "geteuid"):
+        return ""
+    owner = existing.stat().st_uid
+    return f" {str(existing)!r} belongs to another user (number {owner})." if owner != os.geteuid() else ""
+
+
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -172,7 +182,7 @@ def disk_error(error: OSError, attempted: str, path: Path) -> BuildError:
     if error.errno in _DISK_FULL:
         built = BuildError(BuildCause.DISK_FULL, message)
     elif error.errno in _FORBIDDEN:
-        built = BuildError(BuildCause.PERMISSION, message)
+        built = BuildError(BuildCause.PERMISSION, f"{message}{_whose(path)}")
     else:
         remedy = "Check the disk and the log, then build again; COMFY_ENV_ROOT chooses another directory."
         built = BuildError(BuildCause.INTERNAL, message, remedy)
