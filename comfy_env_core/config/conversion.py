@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .document import Document, KeyPath, Place, dotted
+from .document import Document, Place
 from .errors import ConfigWarning
+from .keys import KeyPath, dotted
 from .markers import UnknownMarker, selectors
 from .requirement_lines import NotARequirement, read_line
-from .values import kind
+from .values import inline, kind
 
 _SHOWN = 3
 
@@ -154,17 +155,6 @@ class Conversion:
             (f"[{dotted(section)}] " if section else "") + ", ".join(lines[:_SHOWN]) + _more(lines)
             for section, lines in sections.items()
         )
-
-
-def inline(value: Any) -> str:
-    """A value as TOML on one line, for messages."""
-    if isinstance(value, Mapping):
-        return (
-            "{ " + ", ".join(f"{dotted((name,))} = {inline(inner)}" for name, inner in value.items()) + " }"
-        )
-    if isinstance(value, list):
-        return f"[{', '.join(map(inline, value))}]"
-    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _more(items: Sequence[Any]) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import toml_slips
 from .errors import ConfigError, ConfigWarning
 from .key_lines import key_lines
+from .keys import KeyPath, dotted
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,14 +22,8 @@ else:
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _ERROR_LINE = re.compile(r"\(at line (\d+)")
-_NAME_WITH_EXTRAS = re.compile(r"^\s*([\w.-]+)\[([^\]]+)\]\s*=\s*(.*?)\s*$")
-_UNQUOTED_VERSION = re.compile(
-    r"^\s*([\w.-]+)\s*=\s*((?:(?:[<>!~=]=|[<>^])\s*)?\d[\d.]{0,30}(?:\.\*)?)\s*(?:#.*)?$"
-)
 _ENDLESS_NUMBER = re.compile(r"\d[\d_]{4000,}")
 _SHOWN_CHARACTERS = 80
-
-KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,11 +84,6 @@ class Document:
         return ConfigWarning(self.path, dotted(place.key), place.line, problem, remedy)
 
 
-def dotted(key: KeyPath) -> str:
-    """The key as one writes it in TOML."""
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"' for part in key)
-
-
 def read_document(source: bytes, path: Path) -> Document:
     """The parsed file. A UTF-8 byte order mark and CRLF line ends are accepted, as editors on Windows write them.
 
@@ -131,33 +122,4 @@ def _syntax_error(error: ValueError, text: str, path: Path) -> ConfigError:
     reason = re.sub(r"\s*\(at .*\)$", "", str(error))
     written = lines[line - 1].strip()[:_SHOWN_CHARACTERS] if line <= len(lines) else ""
     problem = f"this is not TOML: {reason}" + (f", in {written!r}" if written else "")
-    earlier = _same_key_above(lines[: line - 1], written)
-    if earlier is not None:
-        remedy = f"The same stands on line {earlier} already: keep one of the two"
-        return ConfigError(path, None, line, problem, remedy)
-    return ConfigError(path, None, line, problem, _syntax_remedy(written))
-
-
-def _same_key_above(above: Sequence[str], written: str) -> int | None:
-    """The line that begins the same section or, within a section, sets the same key; None where there is none."""
-    is_header = written.startswith("[")
-    key = written.partition("#")[0].strip() if is_header else written.partition("=")[0].strip()
-    for number in range(len(above), 0, -1):
-        candidate = above[number - 1].strip()
-        if candidate.startswith("[") and not is_header:
-            return None
-        found = candidate.partition("#")[0].strip() if is_header else candidate.partition("=")[0].strip()
-        if found == key and (is_header or "=" in candidate):
-            return number
-    return None
-
-
-def _syntax_remedy(written: str) -> str:
-    """A remedy for the slips seen in published files; the general one otherwise."""
-    if match := _NAME_WITH_EXTRAS.match(written):
-        name, extras, version = match.groups()
-        listed = ", ".join(f'"{extra.strip()}"' for extra in extras.split(","))
-        return f"Write {name} = {{ version = {version}, extras = [{listed}] }}"
-    if match := _UNQUOTED_VERSION.match(written):
-        return f'Put the version in quotes: {match.group(1)} = "{match.group(2)}"'
-    return "Correct this line; texts stand in quotes, and a key or section may appear only once"
+    return ConfigError(path, None, line, problem, toml_slips.remedy(lines, line))

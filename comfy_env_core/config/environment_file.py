@@ -8,16 +8,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .conversion import inline
-from .document import Document, KeyPath, dotted, read_document
+from .document import Document, read_document
 from .errors import ConfigError, ConfigWarning
 from .generations import PACK_SECTIONS, modernised
+from .keys import KeyPath, dotted
 from .options import Options, read_options
 from .pixi_tables import PIXI_KEYS, SEVERAL_ENVIRONMENTS, check_pixi_table
 from .prerequisites import PREREQUISITE_SECTIONS, Prerequisites, read_prerequisites
 from .python_version import read_python
 from .requirements import Requirement, read_conda, read_cuda_packages, read_pypi
-from .values import kind, table
+from .values import inline, kind, table
 
 _OURS = frozenset(("python", "dependencies", "pypi-dependencies", "cuda", "env_vars", "options"))
 # What is asked for by the pack, not by one of its environments. Older forms had it here, beside the environments.

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .conversion import Conversion, inline
-from .document import Document, KeyPath, dotted
+from .conversion import Conversion
+from .document import Document
 from .errors import ConfigWarning
+from .keys import KeyPath, dotted
 from .older_packages import (
     SYSTEMS,
     conda,
@@ -27,6 +28,7 @@ from .older_packages import (
     wheel_sources,
     without_effect,
 )
+from .values import inline
 
 # What only an environment written under its own name ([mocap], [mocap.cuda], [mocap.packages]) holds.
 _NAMED_ENVIRONMENT_KEYS = frozenset(

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .document import Document, KeyPath
+from .document import Document
+from .keys import KeyPath
 from .values import kind, table
 
 GITHUB = "https://github.com/"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .conversion import Conversion
-from .document import Document, KeyPath, dotted
+from .document import Document
+from .keys import KeyPath, dotted
 from .requirement_lines import NotARequirement, read_line
 from .values import kind
 

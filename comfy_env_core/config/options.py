@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 
-from .document import Document, KeyPath
+from .document import Document
 from .errors import ConfigWarning
+from .keys import KeyPath
 from .values import strings, table
 
 

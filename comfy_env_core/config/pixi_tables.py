@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .document import Document, KeyPath
+from .document import Document
+from .keys import KeyPath
 from .requirements import read_conda, read_pypi
 from .shapes import (
     Check,

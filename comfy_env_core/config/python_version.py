@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .document import Document, KeyPath
+from .document import Document
+from .keys import KeyPath
 from .values import kind
 
 OLDEST_MINOR = 9  # the worker that runs inside every environment needs Python 3.9

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from .requirements import Requirement
+if TYPE_CHECKING:  # its module knows documents, which show the slips of TOML with what is read here
+    from .requirements import Requirement
 
 _NAMED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9_.-]*)\s*(?:\[([^\]]*)\])?\s*(.*?)\s*", re.DOTALL)
 _WHEEL_NAME = re.compile(r"([A-Za-z0-9_.]+)-\d[^-/]*-[^/]*\.whl")

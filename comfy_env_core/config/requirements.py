@@ -9,8 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .document import Document, KeyPath, dotted
-from .values import kind, strings, table
+from .document import Document
+from .keys import KeyPath, dotted
+from .markers import UnknownMarker, selectors
+from .requirement_lines import NotARequirement, read_line
+from .values import inline, kind, strings, table
 
 Requirement = str | Mapping[str, Any]
 
@@ -39,6 +42,7 @@ PYPI_SOURCES: Mapping[str, Mapping[str, str]] = {
     "url": {"url": _STRING},
     "version": {"version": _STRING, "index": _STRING},
 }
+_PLACES = ("git", "path", "url")
 _GIT_REVISIONS = ("branch", "tag", "rev")
 
 _CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -50,6 +54,7 @@ _EXTRAS = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
 
 def read_conda(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requirement]:
     """The [dependencies] table at `key`, unchanged; ConfigError for what pixi would not take."""
+    _check_no_list(document, key, value)
     for name, requirement in table(document, key, value).items():
         place = (*key, name)
         if not _CONDA_NAME.fullmatch(name):
@@ -64,6 +69,7 @@ def read_conda(document: Document, key: KeyPath, value: Any) -> Mapping[str, Req
 
 def read_pypi(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requirement]:
     """The [pypi-dependencies] table at `key`, unchanged; ConfigError for what pixi would not take."""
+    _check_no_list(document, key, value)
     for name, requirement in table(document, key, value).items():
         place = (*key, name)
         _check_pypi_name(document, place, name)
@@ -72,6 +78,22 @@ def read_pypi(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requ
         else:
             _check_pypi_version(document, place, _text(document, place, requirement))
     return dict(value)
+
+
+def _check_no_list(document: Document, key: KeyPath, value: Any) -> None:
+    """ConfigError with the table that a list of requirement lines, as pip takes them, would be here."""
+    if not isinstance(value, list):
+        return
+    problem = f"this should be a table, but is a list, {value!r}"
+    lines = []
+    for item in value:
+        try:
+            line = read_line(str(item))
+        except NotARequirement:
+            continue
+        lines.append(f"{dotted((line.name,))} = {inline(line.requirement)}")
+    example = ", ".join(lines) or 'name = "*"'
+    raise document.error(key, problem, f"Write one line for each below [{dotted(key)}]: {example}")
 
 
 def read_cuda_packages(document: Document, key: KeyPath, value: Any) -> tuple[str, ...]:
@@ -116,6 +138,9 @@ def _text(document: Document, key: KeyPath, value: Any) -> str:
         written = document.written_value(key) or str(value)
         problem = f"{written} without quotes is a number, not a version"
         raise document.error(key, problem, f'Write {name} = "=={written}.*", or "*" for any version')
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        problem = f"this should be a version, but is a list, {value!r}"
+        raise document.error(key, problem, f'Write {name} = "{",".join(value)}"')
     problem = (
         "the version is empty"
         if value == ""
@@ -129,10 +154,7 @@ def _check_pypi_version(document: Document, key: KeyPath, text: str) -> None:
         return
     name = dotted(key[-1:])
     if ";" in text:
-        remedy = "Put the package under a section of its platform, such as [target.win-64.pypi-dependencies]"
-        raise document.error(
-            key, f"{text!r} holds an environment marker, which pixi does not take here", remedy
-        )
+        raise _marked(document, key, text)
     if _BARE_VERSION.fullmatch(text.strip()):
         version = text.strip()
         remedy = f'Write {name} = "=={version}" for this version, or ">={version.removesuffix(".*")}" for it or newer'
@@ -143,8 +165,31 @@ def _check_pypi_version(document: Document, key: KeyPath, text: str) -> None:
             raise document.error(key, f"{text!r} is not a PyPI version range", remedy)
 
 
+def _marked(document: Document, key: KeyPath, text: str) -> Exception:
+    version, _, marker = text.partition(";")
+    written = f"{dotted(key[-1:])} = {inline(version.strip() or '*')}"
+    try:
+        targets = selectors(marker, None)
+    except UnknownMarker:
+        targets = ("<platform>",)
+    lines = ", ".join(f"[{f'target.{name}.' if name else ''}pypi-dependencies] {written}" for name in targets)
+    problem = f"{text!r} holds an environment marker, which pixi does not take here"
+    return document.error(
+        key, problem, f"Write {lines}" if targets else "Remove it: it applies to no platform"
+    )
+
+
 def _check_pypi_table(document: Document, key: KeyPath, requirement: Mapping[str, Any]) -> None:
-    source = next((name for name in PYPI_SOURCES if name in requirement), "version")
+    places = [name for name in _PLACES if name in requirement]
+    if len(places) > 1:
+        problem = f"the package is said to come from two places, {' and '.join(places)}"
+        raise document.error(key, problem, f"Keep one of them, for instance {places[0]}")
+    if places and "version" in requirement:
+        problem = f"a version has no meaning beside {places[0]}, which is one version"
+        raise document.error(
+            (*key, "version"), problem, "Remove it; a repository may have rev, tag or branch"
+        )
+    source = next(iter(places), "version")
     allowed = {**PYPI_SOURCES[source], "extras": _STRINGS}
     _check_keys(document, key, requirement, allowed)
     if "version" in requirement:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from .document import Document, KeyPath
+from .document import Document
+from .keys import KeyPath
 from .values import kind, strings, table
 
 Check = Callable[[Document, KeyPath, Any], None]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .document import Document, KeyPath, dotted
+from .keys import KeyPath, dotted
+
+if TYPE_CHECKING:  # documents read TOML and show its slips, with the words of this module
+    from .document import Document
 
 
 def kind(value: Any) -> str:
@@ -45,3 +49,14 @@ def strings(document: Document, key: KeyPath, value: Any) -> tuple[str, ...]:
             problem = f"every item should be a string that is not empty, but one is {kind(item)}, {item!r}"
             raise document.error(key, problem, f'Write {name} = ["first", "second"]')
     return tuple(value)
+
+
+def inline(value: Any) -> str:
+    """A value as TOML on one line, for messages."""
+    if isinstance(value, Mapping):
+        return (
+            "{ " + ", ".join(f"{dotted((name,))} = {inline(inner)}" for name, inner in value.items()) + " }"
+        )
+    if isinstance(value, list):
+        return f"[{', '.join(map(inline, value))}]"
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -49,6 +49,12 @@ def test_message_is_one_sentence_with_file_line_key_and_remedy(env_error: Reader
         ('python = "3.11"\n[dependencies]\npython = "3.10"', "dependencies.python", 3, "twice"),
         ('[pypi-dependencies]\npython = "3.10"', "pypi-dependencies.python", 2, "not a PyPI package"),
         ('dependencies = ["numpy"]', "dependencies", 1, "should be a table"),
+        (
+            '[pypi-dependencies]\na = { git = "u", path = "p" }',
+            "pypi-dependencies.a",
+            2,
+            "two places, git and path",
+        ),
         ("[dependencies]\nnumpy = 1.26", "dependencies.numpy", 2, "1.26 without quotes"),
         ("dependencies = { numpy = 1.26 }", "dependencies.numpy", 1, "1.26 without quotes"),
         ('[dependencies]\nnumpy = ""', "dependencies.numpy", 2, "empty"),
@@ -63,7 +69,7 @@ def test_message_is_one_sentence_with_file_line_key_and_remedy(env_error: Reader
             '[pypi-dependencies]\na = { git = "u", version = "*" }',
             "pypi-dependencies.a.version",
             2,
-            "no meaning",
+            "beside git",
         ),
         ('[pypi-dependencies]\na = { git = "u", rev = "1", tag = "2" }', "pypi-dependencies.a", 2, "twice"),
         ('[pypi-dependencies]\na = { extras = "easy" }', "pypi-dependencies.a.extras", 2, "list of strings"),
@@ -100,13 +106,42 @@ def test_wrong_content_names_key_line_and_remedy(
 
 
 @pytest.mark.parametrize(
+    ("slip", "remedy"),
+    [
+        ("numpy", 'Write numpy = "*"'),
+        ("numpy>=1.2,<2", 'Write numpy = ">=1.2,<2"'),
+        ("numpy == 1.26", 'Write numpy = "==1.26"'),
+        ("trimesh[easy]>=4", 'Write trimesh = { version = ">=4", extras = ["easy"] }'),
+        ("lib @ git+https://h/lib@v1", 'Write lib = { git = "https://h/lib", rev = "v1" }'),
+        ("numpy = *", 'quotes: numpy = "*"'),
+        ("numpy = >=1.2  # why", 'quotes: numpy = ">=1.2"'),
+        ('numpy = ">=1.2', 'Close the text: numpy = ">=1.2"'),
+        ("numpy = \u201c*\u201d", 'straight quotes: numpy = "*"'),
+        ('numpy: "*"', 'Write numpy = "*"'),
+        ('"numpy": "*",', 'Write numpy = "*"'),
+        ('a = { version = "*",\n  extras = ["x"],\n}', 'one line: a = { version = "*", extras = ["x"] }'),
+        ("a = C:\\wheels", 'forward slashes: a = "C:/wheels"'),
+        ('a = "C:\\wheels"', 'forward slashes: a = "C:/wheels"'),
+        ("a = [flash-attn, 'b']", "quotes: a = [\"flash-attn\", 'b']"),
+        ('a = [\n"x"\n"y"]', 'Put a comma after "x" on line 3'),
+        ("[env_vars", "Close the bracket: [env_vars]"),
+        ("import os, sys", "Correct this line"),
+    ],
+)
+def test_slips_in_toml_are_shown_corrected(env_error: Reader, slip: str, remedy: str) -> None:
+    error = env_error(f"[pypi-dependencies]\n{slip}\n")
+    assert error.line is not None
+    assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(
     ("text", "line", "word", "remedy"),
     [
-        ('[cuda\npackages = ["x"]', 1, "not TOML", "Correct this line"),
-        ('a = "1"\n\nb = = 2\n', 3, "'b = = 2'", "Correct this line"),
+        ('[cuda\npackages = ["x"]', 1, "not TOML", "Close the bracket: [cuda]"),
+        ('a = "1"\n\nb = = 2\n', 3, "'b = = 2'", 'b = "= 2"'),
         ('[pypi-dependencies]\nx = "*"\nx = ">=2"', 3, "not TOML", "stands on line 2 already"),
-        ('[cuda] # a\n[env_vars]\na = "1"\n[cuda]\n', 4, "not TOML", "stands on line 1 already"),
-        ('[a]\nx = "1"\n[b]\nx = "2"\ny = x\n', 5, "not TOML", "Correct this line"),
+        ('[cuda] # a\n[env_vars]\na = "1"\n[cuda]\n', 4, "not TOML", "begins on line 1 already"),
+        ('[a]\nx = "1"\n[b]\nx = "2"\ny = x\n', 5, "not TOML", 'y = "x"'),
         ("[pypi-dependencies]\ntrimesh[easy] = '*'", 2, "trimesh[easy]", 'extras = ["easy"]'),
         ("python = 3.10.13", 1, "3.10.13", 'python = "3.10.13"'),
         ("[dependencies]\nav = >=13", 2, ">=13", 'av = ">=13"'),
@@ -222,3 +257,28 @@ def test_any_bytes_are_a_specification_or_a_config_error(source: bytes) -> None:
             assert parse(source, Path("x")).source == source
         except ConfigError as error:
             assert error.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (
+            'pypi-dependencies = ["numpy>=1.2", "trimesh[easy]"]',
+            'below [pypi-dependencies]: numpy = ">=1.2", trimesh = { version = "*", extras = ["easy"] }',
+        ),
+        ('dependencies = ["cgal >=5"]', 'below [dependencies]: cgal = ">=5"'),
+        ('[pypi-dependencies]\na = [">=1", "<2"]', 'Write a = ">=1,<2"'),
+        (
+            "[pypi-dependencies]\na = \">=1; sys_platform == 'win32'\"",
+            '[target.win.pypi-dependencies] a = ">=1"',
+        ),
+        ('[pypi-options]\nfind-links = ["./w"]', 'find-links = [{ path = "./w" }]'),
+        ("[system-requirements]\nlibc = 2.10", 'libc = "2.10"'),
+        ("exclude-newer = 2025-06-01", 'exclude-newer = "2025-06-01"'),
+        ('[workspace]\nplatforms = ["windows"]', 'Write "win-64"'),
+        ('[pypi-options]\nno-build = "yes"', "no-build = true, without quotes"),
+        ('[tool.pixi.dependencies]\na = "*"', "at the top level"),
+    ],
+)
+def test_remedy_shows_what_to_write(env_error: Reader, text: str, remedy: str) -> None:
+    assert remedy in env_error(text).remedy
