@@ -64,6 +64,10 @@ class Measurement:
                     self._linked[key] = _LinkedFile(_size(status), status.st_nlink)
                 self._linked[key].owners[owner] += 1
 
+    def owners(self) -> tuple[str, ...]:
+        """All that hold anything, in no order."""
+        return tuple({*self._alone, *(owner for file in self._linked.values() for owner in file.owners)})
+
     def size(self, owner: str) -> Size:
         unique, shared = self._alone[owner], 0
         shared_with: collections.Counter[str] = collections.Counter()
