@@ -11,7 +11,6 @@ import dataclasses
 import errno
 import hashlib
 import http.client
-import importlib
 import netrc
 import os
 import ssl
@@ -23,6 +22,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from comfy_env_core.building.cancellable import cancellable, cancellable_opening
+from comfy_env_core.building.certificates import missing_authorities
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.network_faults import fetch_error
 from comfy_env_core.building.user_settings import UserSettings, redact
@@ -190,7 +190,7 @@ class Fetcher:
 
 
 def ssl_context(settings: UserSettings, host: str, port: int | None) -> ssl.SSLContext:
-    """The user's certificates, else the system's, else certifi's if this Python came without any."""
+    """The user's certificates, else this Python's own, else what `certificates` finds."""
     bundle = settings.ca_bundle
     if bundle is not None:
         directory = bundle.is_dir()
@@ -199,33 +199,15 @@ def ssl_context(settings: UserSettings, host: str, port: int | None) -> ssl.SSLC
         )
     else:
         context = ssl.create_default_context()
-        if not _has_authorities(context):
-            bundled = _certifi_bundle()
-            if bundled:
-                context.load_verify_locations(bundled)
+        missing = missing_authorities()
+        if missing is not None:
+            context.load_verify_locations(str(missing))
     if settings.client_certificate:
         context.load_cert_chain(str(settings.client_certificate))
     if settings.is_trusted(host, port):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _has_authorities(context: ssl.SSLContext) -> bool:
-    """Portable Pythons look for certificates where they were compiled, a place that often does not exist."""
-    paths = ssl.get_default_verify_paths()
-    if context.cert_store_stats()["x509_ca"] or paths.cafile:
-        return True
-    return bool(paths.capath and next(iter(Path(paths.capath).glob("*")), None))
-
-
-def _certifi_bundle() -> str | None:
-    for name in ("certifi", "pip._vendor.certifi"):
-        try:
-            return str(importlib.import_module(name).where())
-        except ImportError:
-            continue
-    return None
 
 
 def _split_credentials(url: str) -> tuple[str, str | None]:

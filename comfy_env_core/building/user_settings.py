@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from comfy_env_core.building.certificates import missing_authorities
 from comfy_env_core.building.user_files import ToolOptions, pip_options, pixi_options, uv_options
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple"
@@ -153,8 +154,9 @@ class UserSettings:
 
     def _network_environment(self) -> dict[str, str]:
         variables = dict(self.proxies)
-        if self.ca_bundle:
-            variables["SSL_CERT_DIR" if self.ca_bundle.is_dir() else "SSL_CERT_FILE"] = str(self.ca_bundle)
+        bundle = self.ca_bundle or missing_authorities()
+        if bundle:
+            variables["SSL_CERT_DIR" if bundle.is_dir() else "SSL_CERT_FILE"] = str(bundle)
         return variables
 
     def __repr__(self) -> str:
