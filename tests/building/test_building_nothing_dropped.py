@@ -117,6 +117,8 @@ def parts(path: tuple[str, ...], value: Any) -> list[str]:
     """The words that tell of a leaf, wherever it went: of a requirement line, the name and the range."""
     if path[-2:] == ("channels", "priority"):
         return []  # the order tells it
+    if path[-2:-1] == ("libc",):
+        return [str(value)]
     if path[-1].startswith("pytorch"):
         return ["torch", str(value)]
     if path[-1] == "unix":
@@ -128,14 +130,14 @@ def parts(path: tuple[str, ...], value: Any) -> list[str]:
     if "cuda" in path and path[-1] != "packages" and value == "*":
         return [path[-1]]
     if path[-1] in ("requirements", "no_deps", "packages", "linux", "darwin", "windows"):
-        return [word for word in re.split(r"[\s\[\];@()]+|git\+|(?<=[A-Za-z0-9])(?=[<>=!~])", value.partition(";")[0]) if word][
-            :2
-        ]
+        return [
+            word
+            for word in re.split(r"[\s\[\];@()]+|git\+|(?<=[A-Za-z0-9])(?=[<>=!~])", value.partition(";")[0])
+            if word
+        ][:2]
     if path[-1] in ("path", "scripts", "cwd", "license-file", "readme", "build-variants-files", "location"):
         return [value.lstrip("~./")]
     if path[-1] in ("wheel_sources", "index_urls", "channels", "platforms", "platform", "channel"):
-        return [value]
-    if path[-2:-1] == ("libc",):
         return [value]
     if path[-1] == "python":
         return ["python", value.strip("=.* ")[:4]]
