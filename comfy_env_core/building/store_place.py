@@ -58,14 +58,16 @@ def length_warning(prefix: Path) -> str | None:
 
 
 def long_paths_enabled() -> bool:
-    """Windows: what the machine's administrator chose."""
-    if sys.platform != "win32":
-        return True
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
-            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
-    except OSError:
-        return False  # an older Windows does not know the setting
+    """Windows: what the machine's administrator chose; an older one does not know the setting. Elsewhere True."""
+    if sys.platform == "win32":
+        try:
+            with winreg.OpenKey(
+                winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem"
+            ) as key:
+                return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+        except OSError:
+            return False
+    return True
 
 
 def _check_text(root: Path) -> None:
