@@ -153,8 +153,8 @@ def test_sudo_that_would_ask_for_a_password_is_not_used(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(rights, "is_root", lambda: False)
     assert rights.silent_prefix() is None
-    sudo.write_text('#!/bin/sh\ntest "$*" = "-n true"\n')
-    assert rights.silent_prefix() == (str(sudo), "-n")
+    sudo.write_text('#!/bin/sh\ntest "$1" = -n && shift && exec "$@"\n')
+    assert rights.silent_prefix() == (str(sudo), "-n", "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
 
 
 @pytest.fixture

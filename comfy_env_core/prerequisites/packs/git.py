@@ -42,7 +42,7 @@ class Git:
         self._timeout_s = timeout_s
         self._environment = _environment(os.environ, addresses, settings)
         self._options = (
-            *("-c", "core.hooksPath=/dev/null"),
+            *("-c", f"core.hooksPath={os.devnull}"),
             *("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60"),
             *(("-c", f"url.{addresses.github}.insteadOf={GITHUB}") if addresses.github != GITHUB else ()),
         )

@@ -71,6 +71,8 @@ class AptPackages:
                 f"Installing {', '.join(missing)} needs the rights of an administrator.",
                 f"Type in a terminal: {' && '.join(plan.shell_lines())}",
             )
+        # What runs as root through sudo is not ours to kill.
+        report = Uninterrupted(report) if prefix else report
         if self._has_unfinished():
             self._run((*prefix, *_FINISH), Uninterrupted(report), Phase.INSTALLING)
         if plan.unknown or not self._has_lists():
@@ -174,7 +176,7 @@ def _offered(names: Sequence[str]) -> frozenset[str]:
 
 
 def _environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    return clean_environment(environ, {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+    return clean_environment(environ, rights.UNATTENDED)
 
 
 def _not_offered(names: Sequence[str]) -> BuildError:

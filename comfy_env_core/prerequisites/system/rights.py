@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 
 from comfy_env_core.prerequisites.system.contract import Argv
+
+#: apt and dpkg ask nobody, and speak English, which their lines are read in.
+UNATTENDED: Mapping[str, str] = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 
 
 def is_root() -> bool:
@@ -25,6 +29,7 @@ def silent_prefix() -> Argv | None:
     sudo = shutil.which("sudo")
     if sudo is None:
         return None
-    # `-n` makes sudo fail where it would ask.
-    asked = subprocess.run((sudo, "-n", "true"), stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return (sudo, "-n") if asked.returncode == 0 else None
+    # sudo clears the environment. `-n` makes it fail where it would ask for a password.
+    prefix = (sudo, "-n", "env", *(f"{name}={value}" for name, value in UNATTENDED.items()))
+    asked = subprocess.run((*prefix, "true"), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return prefix if asked.returncode == 0 else None
