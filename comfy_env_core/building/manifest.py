@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +139,12 @@ def _older(value: Any) -> Any:
 
 
 def _conda_python(python: str) -> str:
-    """A bare "3.10" means 3.10.0 to conda; the file means any 3.10."""
-    return f"{python}.*" if python.count(".") == 1 and python.replace(".", "").isdigit() else python
+    """In conda's words: a bare "3.10" would mean the release 3.10.0, and "==" takes no ".*"."""
+    if re.fullmatch(r"\d+\.\d+", python):
+        return f"{python}.*"
+    if re.fullmatch(r"\d+\.\d+\.\d+", python):
+        return f"=={python}"
+    return re.sub(r"==([\d.]+\.\*)", r"\1", python)
 
 
 def _requirements(name: str, table: Mapping[str, Any], plan: BuildPlan) -> str:

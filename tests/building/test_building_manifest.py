@@ -118,6 +118,19 @@ def test_lines_of_the_file_carry_no_comment_of_ours() -> None:
     assert 'python = "3.10.*"\n' in text
 
 
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ("3.10", "3.10.*"),
+        ("==3.10.13", "==3.10.13"),
+        (">=3.10,<3.12", ">=3.10,<3.12"),
+        ("3.11.*,!=3.11.4", "3.11.*,!=3.11.4"),
+    ],
+)
+def test_python_is_written_in_the_words_of_conda(asked: str, written: str) -> None:
+    assert parsed(f'python = "{asked}"')["dependencies"]["python"] == written
+
+
 def test_guarantees_stand_beside_the_platform_for_new_pixi_and_in_their_own_table_for_old() -> None:
     text = '[pypi-dependencies]\ntorch = "*"'
     rich = parsed(text, cuda=GPU)
@@ -131,6 +144,50 @@ def test_guarantees_stand_beside_the_platform_for_new_pixi_and_in_their_own_tabl
 def test_system_requirements_of_the_file_stand() -> None:
     made = parsed(SAMPLES["passthrough"])
     assert made["workspace"]["platforms"] == [{"platform": "linux-64", "glibc": "2.17", "cuda": "12"}]
+
+
+def test_what_a_machine_of_another_system_guarantees_stays_out() -> None:
+    text = '[system-requirements]\nlibc = "2.31"\nmacos = "14.0"\ncuda = "12"'
+    assert parsed(text, platform=MAC)["workspace"]["platforms"] == [
+        {"platform": "osx-arm64", "macos": "14.0"}
+    ]
+    assert parsed(text, platform=WINDOWS)["workspace"]["platforms"] == [{"platform": "win-64", "cuda": "12"}]
+
+
+def test_what_the_file_says_of_this_platform_stands() -> None:
+    text = '[workspace]\nplatforms = ["win-64", { platform = "linux-64", cuda = { driver = "12.4" } }]'
+    assert parsed(text)["workspace"]["platforms"][0]["cuda"] == {"driver": "12.4"}
+    assert parsed(text, rich=False)["system-requirements"]["cuda"] == "12.4"
+
+
+def test_paths_of_the_file_are_absolute_in_the_manifest_and_make_an_environment_of_their_own() -> None:
+    text = """
+        [pypi-dependencies]
+        lib = { path = "../lib", editable = true }
+        [pypi-options]
+        find-links = [{ path = "wheels" }, { url = "https://h/links" }]
+        [activation]
+        scripts = ["setup.sh"]
+    """
+    made = parsed(text)
+    assert made["pypi-dependencies"]["lib"] == {"path": "/packs/lib", "editable": True}
+    assert made["pypi-options"]["find-links"] == [{"path": "/packs/mesh/wheels"}, {"url": "https://h/links"}]
+    assert made["activation"]["scripts"] == ["/packs/mesh/setup.sh"]
+    assert "directory=/packs/mesh" in plan(text).facts
+    assert "directory=/packs/mesh" not in plan('[pypi-dependencies]\nlib = { path = "/lib" }').facts
+
+
+def test_what_is_for_builds_is_in_the_environment_as_pixi_has_it() -> None:
+    made = plan('[host-dependencies]\neigen = "3.4.*"\nav = "1.*"\n[dependencies]\nav = "*"')
+    assert made.conda == {"eigen": "3.4.*", "av": "*"}
+
+
+def test_notes_say_what_a_manifest_for_one_machine_leaves_out() -> None:
+    text = '[workspace]\nname = "theirs"\nplatforms = ["win-64"]\n[target.win-64.dependencies]\na = "*"'
+    notes = "\n".join(plan(text).notes)
+    assert "[target.win-64]" in notes
+    assert "'theirs'" in notes
+    assert "names win-64; this environment is for linux-64" in notes
 
 
 def test_the_rest_of_the_file_reaches_pixi_and_unknown_keys_do_not() -> None:
