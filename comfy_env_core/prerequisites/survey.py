@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from comfy_env_core.config import GitSource, NodeRequirement, Prerequisites, RegistrySource
 from comfy_env_core.discovery import Pack, Scan
+from comfy_env_core.prerequisites.asked import asked_for, unreadable
 from comfy_env_core.prerequisites.packs.addresses import Addresses
-from comfy_env_core.prerequisites.packs.installing import Result, Wanted
-from comfy_env_core.prerequisites.packs.present import PresentPack, difference, find, present_packs
+from comfy_env_core.prerequisites.packs.installing import Result, Wanted, look_for
+from comfy_env_core.prerequisites.packs.present import PresentPack, present_packs
 from comfy_env_core.prerequisites.system.choosing import concerns_this_system, this_system, why_nobody_knows
 from comfy_env_core.prerequisites.system.contract import SystemPackages
 
@@ -32,8 +32,8 @@ class SystemNeeds:
 
 @dataclasses.dataclass(frozen=True)
 class NodePackNeed:
-    """A pack that is asked for. `present` is PRESENT, DISABLED, or None for one that is missing; `path` is where it is
-    or would be. `note`: how the version that is there differs. `address`: what would be asked for it."""
+    """A pack that is asked for. `present` is PRESENT, DISABLED, REPLACED, or None for one that is missing; `path` is
+    where it is or would be. `note`: how the version that is there differs. `address`: what would be asked for it."""
 
     requirement: NodeRequirement
     present: Result | None
@@ -97,8 +97,8 @@ class Survey:
 
     def as_json(self) -> dict[str, Any]:
         """`{"packs": [{"pack", "system": {"section", "wanted", "missing", "problem"} | null, "node_packs": […]}],
-        "unreadable": [text]}`, a node pack being `{"directory", "source", "state": "present" | "disabled" | "missing",
-        "path", "address", "note"}`."""
+        "unreadable": [text]}`, a node pack being `{"directory", "source", "state": "present" | "disabled" | "replaced"
+        | "missing", "path", "address", "note"}`."""
         return {"packs": [needs.as_json() for needs in self.packs], "unreadable": list(self.unreadable)}
 
 
@@ -110,16 +110,14 @@ def survey(scan: Scan, addresses: Addresses, packs: tuple[Pack, ...] | None = No
     chosen = scan.packs if packs is None else packs
     needs = []
     for pack in chosen:
-        asked = _merged(_asked_for(scan, pack))
+        asked = asked_for(scan, pack)
         if asked:
             node_packs = tuple(
                 _node_pack(requirement, pack.path.parent, in_directory(pack.path.parent), addresses)
                 for requirement in asked.node_reqs
             )
             needs.append(PackNeeds(pack, _system_needs(asked, system), node_packs))
-    names = {pack.name for pack in chosen}
-    wrong = (str(error) for id_, error in scan.root_errors.items() if id_.partition("/")[0] in names)
-    return Survey(tuple(needs), tuple(wrong))
+    return Survey(tuple(needs), tuple(text for pack in chosen for text in unreadable(scan, pack)))
 
 
 def source_as_json(source: GitSource | RegistrySource) -> dict[str, Any]:
@@ -128,27 +126,6 @@ def source_as_json(source: GitSource | RegistrySource) -> dict[str, Any]:
         return {"kind": "registry", "id": source.node_id, "version": source.version}
     ref_kind = source.ref_kind.value if source.ref_kind else None
     return {"kind": "git", "url": source.url, "ref_kind": ref_kind, "ref": source.ref}
-
-
-def _asked_for(scan: Scan, pack: Pack) -> Iterator[Prerequisites]:
-    """Of its root files, and of environment files that were written when those had such sections."""
-    for id_, root in scan.roots.items():
-        if id_.partition("/")[0] == pack.name:
-            yield root.prerequisites
-    for site in scan.sites:
-        if site.pack == pack and site.spec is not None:
-            yield site.spec.prerequisites
-
-
-def _merged(several: Iterator[Prerequisites]) -> Prerequisites:
-    apt: dict[str, None] = {}
-    brew: dict[str, None] = {}
-    node_reqs: dict[NodeRequirement, None] = {}
-    for one in several:
-        apt.update(dict.fromkeys(one.apt))
-        brew.update(dict.fromkeys(one.brew))
-        node_reqs.update(dict.fromkeys(one.node_reqs))
-    return Prerequisites(tuple(apt), tuple(brew), tuple(node_reqs))
 
 
 def _system_needs(asked: Prerequisites, system: SystemPackages | None) -> SystemNeeds | None:
@@ -165,8 +142,7 @@ def _node_pack(
 ) -> NodePackNeed:
     source = requirement.source
     address = addresses.actual(source.url) if isinstance(source, GitSource) else addresses.node(source)
-    pack = find(requirement, there)
-    if pack is None:
+    settled = look_for(requirement, custom_nodes, there)
+    if settled is None:
         return NodePackNeed(requirement, None, custom_nodes / requirement.directory, address)
-    present = Result.DISABLED if pack.is_disabled else Result.PRESENT
-    return NodePackNeed(requirement, present, pack.path, address, difference(requirement, pack))
+    return NodePackNeed(requirement, settled.result, settled.path, address, settled.text or None)

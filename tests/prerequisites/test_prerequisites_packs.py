@@ -163,6 +163,18 @@ def test_endless_chain_of_packs_comes_to_an_end(fetch: Fetch, forge: Forge) -> N
     assert last.error.cause is BuildCause.CONFLICT
 
 
+def test_manager_that_we_replace_is_never_fetched(fetch: Fetch, custom_nodes: Path) -> None:
+    (outcome,) = fetch('ComfyUI-Env-Manager = "PozzettiAndrea/ComfyUI-Env-Manager"')
+    assert outcome.result is Result.REPLACED
+    assert list(custom_nodes.iterdir()) == []
+
+
+def test_what_older_files_of_a_fetched_pack_ask_for_is_fetched_too(fetch: Fetch, forge: Forge) -> None:
+    forge.publish("owner/a", {"nodes/comfy-env.toml": '[node_reqs]\nB = "owner/b"\n'})
+    forge.publish("owner/b")
+    assert [outcome.path.name for outcome in fetch('A = "owner/a"')] == ["A", "B"]
+
+
 def test_one_pack_that_fails_does_not_stop_the_others(fetch: Fetch, forge: Forge) -> None:
     forge.publish("owner/good")
     assert [outcome.result for outcome in fetch('Gone = "owner/gone"\nGood = "owner/good"')] == [
@@ -212,5 +224,6 @@ def test_custom_nodes_that_may_not_be_written_is_said_once(fetch: Fetch, custom_
         with pytest.raises(BuildError) as caught:
             fetch('A = "owner/a"\nB = "owner/b"')
         assert caught.value.cause is BuildCause.PERMISSION
+        assert "custom_nodes" in caught.value.remedy
     finally:
         custom_nodes.chmod(0o755)

@@ -129,6 +129,8 @@ def _described(need: NodePackNeed, needs: PackNeeds) -> str:
             else f", by {need.address}"
         )
         return f"{name}: missing; {need.requirement.source}{actual} would be fetched into {need.path}"
+    if need.present is Result.REPLACED:
+        return f"{name}: not needed; {need.note}"
     state = "is there" if need.present is Result.PRESENT else "is there, switched off"
     place = "" if need.path == needs.custom_nodes / name else f" as {need.path.name!r}"
     note = f"; {need.note}: it is left alone" if need.note else ""
@@ -162,8 +164,8 @@ def _tell_end(found: Survey, done: tuple[Done, ...], options: argparse.Namespace
 
 def _as_json(found: Survey) -> dict[str, Any]:
     """`{"packs": [{"pack", "node_packs": […]}], "unreadable": […], "done": […]}`, node packs as in `Survey.as_json`,
-    and each that was dealt with as `{"directory", "asked_by", "result": "fetched" | "present" | "disabled" | "failed",
-    "path", "text", "notes", "requirements": [command], "error": BuildErrorJson | null}`."""
+    and each that was dealt with as `{"directory", "asked_by", "result": "fetched" | "present" | "disabled" |
+    "replaced" | "failed", "path", "text", "notes", "requirements": [command], "error": BuildErrorJson | null}`."""
     return {
         "packs": [
             {"pack": needs.pack.name, "node_packs": [need.as_json() for need in needs.node_packs]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,21 +12,26 @@ from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.report import Report
 from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.config import ConfigError, GitSource, NodeRequirement, RegistrySource, parse_root
-from comfy_env_core.prerequisites.packs.addresses import Addresses
+from comfy_env_core.config import GitSource, NodeRequirement, RegistrySource
+from comfy_env_core.discovery import scan
+from comfy_env_core.prerequisites.asked import asked_for, unreadable
+from comfy_env_core.prerequisites.packs.addresses import Addresses, repository_identity
 from comfy_env_core.prerequisites.packs.cloning import Cloning
 from comfy_env_core.prerequisites.packs.fetched import Fetched
 from comfy_env_core.prerequisites.packs.git import Git
-from comfy_env_core.prerequisites.packs.present import difference, find, present_packs
+from comfy_env_core.prerequisites.packs.present import PresentPack, difference, find, present_packs
 from comfy_env_core.prerequisites.packs.registry import Registry
 from comfy_env_core.prerequisites.packs.staging import publish, remove_leftovers, staging_directory
 
-ROOT_FILE_NAME = "comfy-env-root.toml"
+#: The pack that manages environments for packs' own installers. Published files ask for it; we take its place, and
+#: two managers of the same environments would undo each other's work.
+_FORERUNNER = "github.com/pozzettiandrea/comfyui-env-manager"
 
 #: A pack that asks for a pack that asks for a pack …: real ones end after two.
 _DEPTH = 8
 _PACKS = 40
 
+_DISK_REMEDY = "Make custom_nodes writable for you, with room for the pack, then try again."
 _NETWORK_REMEDY = (
     "Check the internet connection, then try again. COMFY_ENV_GITHUB_MIRROR names a mirror of GitHub, "
     "COMFY_ENV_REGISTRY one of the Comfy registry."
@@ -40,6 +44,7 @@ class Result(enum.Enum):
     FETCHED = "fetched"
     PRESENT = "present"  #: it was there already, and was left alone
     DISABLED = "disabled"  #: it is there, switched off
+    REPLACED = "replaced"  #: comfy-env manager does its work
     FAILED = "failed"
 
 
@@ -109,36 +114,51 @@ def fetcher_of_packs(addresses: Addresses, settings: UserSettings, report: Repor
     return fetch
 
 
+def look_for(
+    requirement: NodeRequirement, custom_nodes: Path, there: tuple[PresentPack, ...], asked_by: str = ""
+) -> Outcome | None:
+    """How a requirement is met without fetching anything, None if it is not."""
+    source = requirement.source
+    if isinstance(source, GitSource) and repository_identity(source.url) == _FORERUNNER:
+        text = "comfy-env manager takes its place"
+        return Outcome(requirement, asked_by, Result.REPLACED, custom_nodes / requirement.directory, text)
+    pack = find(requirement, there)
+    if pack is None:
+        return None
+    result = Result.DISABLED if pack.is_disabled else Result.PRESENT
+    return Outcome(requirement, asked_by, result, pack.path, difference(requirement, pack) or "")
+
+
 def _settle(one: Wanted, custom_nodes: Path, fetch: FetchOne, fetched: int) -> Outcome:
+    settled = look_for(one.requirement, custom_nodes, present_packs(custom_nodes), one.asked_by)
+    if settled is not None:
+        return settled
     target = custom_nodes / one.requirement.directory
-    there = find(one.requirement, present_packs(custom_nodes))
-    if there is not None:
-        result = Result.DISABLED if there.is_disabled else Result.PRESENT
-        text = difference(one.requirement, there) or ""
-        return Outcome(one.requirement, one.asked_by, result, there.path, text)
-    if one.depth >= _DEPTH or fetched >= _PACKS:
-        error = BuildError(
-            BuildCause.CONFLICT,
-            f"{one.asked_by!r} asks for {one.requirement.directory!r}: that is pack {fetched + 1} in a chain of "
-            f"{one.depth + 1}.",
-            "No real pack needs so many. Fetch it by hand if you trust it.",
-        )
-        return Outcome(one.requirement, one.asked_by, Result.FAILED, target, error.message, error=error)
     try:
+        if one.depth >= _DEPTH or fetched >= _PACKS:
+            raise _too_many(one, fetched)
         return _fetch(one, target, fetch)
     except BuildError as error:
-        if error.cause in (BuildCause.CANCELLED, BuildCause.DISK_FULL, BuildCause.PERMISSION) and _is_ours(
-            error
-        ):
+        if error.cause is BuildCause.CANCELLED:
             raise
+        if isinstance(error.__cause__, OSError) and error.cause in (
+            BuildCause.DISK_FULL,
+            BuildCause.PERMISSION,
+        ):
+            # The next pack would meet it as well.
+            raise BuildError(error.cause, error.message, _DISK_REMEDY, tail=error.tail) from error
         if error.cause is BuildCause.NETWORK:
             error = BuildError(error.cause, error.message, _NETWORK_REMEDY, tail=error.tail)
         return Outcome(one.requirement, one.asked_by, Result.FAILED, target, error.message, error=error)
 
 
-def _is_ours(error: BuildError) -> bool:
-    """Whether the failure is one of this machine, which the next pack would meet as well."""
-    return error.cause is BuildCause.CANCELLED or isinstance(error.__cause__, OSError)
+def _too_many(one: Wanted, fetched: int) -> BuildError:
+    return BuildError(
+        BuildCause.CONFLICT,
+        f"{one.asked_by!r} asks for {one.requirement.directory!r}: that is pack {fetched + 1} in a chain of "
+        f"{one.depth + 1}.",
+        "No real pack needs so many. Fetch it by hand if you trust it.",
+    )
 
 
 def _fetch(one: Wanted, target: Path, fetch: FetchOne) -> Outcome:
@@ -151,13 +171,13 @@ def _fetch(one: Wanted, target: Path, fetch: FetchOne) -> Outcome:
 
 
 def _asked_for(outcome: Outcome, depth: int) -> tuple[list[Wanted], tuple[str, ...]]:
-    """What a pack that has just come asks for, and what is wrong with its file."""
-    path = outcome.path / ROOT_FILE_NAME
-    if not os.path.isfile(path):
-        return [], ()
-    try:
-        spec = parse_root(path.read_bytes(), path)
-    except (ConfigError, OSError) as error:
-        return [], (f"what it asks for in turn cannot be read: {error}",)
-    name = outcome.requirement.directory
-    return [Wanted(requirement, name, depth) for requirement in spec.prerequisites.node_reqs], ()
+    """What a pack that has just come asks for, and what is wrong with its files."""
+    found = scan(
+        (outcome.path.parent,), lambda path: None if path == outcome.path else "it is not the one that came"
+    )
+    further = [
+        Wanted(requirement, pack.name, depth)
+        for pack in found.packs
+        for requirement in asked_for(found, pack).node_reqs
+    ]
+    return further, tuple(text for pack in found.packs for text in unreadable(found, pack))
