@@ -119,7 +119,6 @@ def test_wrong_content_names_key_line_and_remedy(
         ("numpy = \u201c*\u201d", 'straight quotes: numpy = "*"'),
         ('numpy: "*"', 'Write numpy = "*"'),
         ('"numpy": "*",', 'Write numpy = "*"'),
-        ('a = { version = "*",\n  extras = ["x"],\n}', 'one line: a = { version = "*", extras = ["x"] }'),
         ("a = C:\\wheels", 'forward slashes: a = "C:/wheels"'),
         ('a = "C:\\wheels"', 'forward slashes: a = "C:/wheels"'),
         ("a = [flash-attn, 'b']", "quotes: a = [\"flash-attn\", 'b']"),
@@ -132,6 +131,18 @@ def test_slips_in_toml_are_shown_corrected(env_error: Reader, slip: str, remedy:
     error = env_error(f"[pypi-dependencies]\n{slip}\n")
     assert error.line is not None
     assert remedy in error.remedy
+
+
+def test_an_inline_table_over_several_lines_is_read_by_parsers_of_toml_1_1_and_shown_joined_by_others() -> (
+    None
+):
+    text = b'[pypi-dependencies]\na = { version = "*",\n  extras = ["x"],\n}\n'
+    try:
+        spec = parse_env(text, Path("x"))
+    except ConfigError as error:
+        assert 'one line: a = { version = "*", extras = ["x"] }' in error.remedy
+    else:
+        assert spec.pypi_dependencies == {"a": {"version": "*", "extras": ["x"]}}
 
 
 @pytest.mark.parametrize(
