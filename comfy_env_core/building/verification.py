@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.building.commands import Completed, run_logged
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.gpu_traces import find_gpu_traces
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.requirements import normalised_name
@@ -33,6 +34,9 @@ def verify(built: BuiltEnvironment, plan: BuildPlan, report: Report) -> None:
     missing or is not the version planned; TIMED_OUT after 120 s; CANCELLED.
     """
     names = _names(plan)
+    untried = _wanting_a_gpu(plan)
+    if untried:
+        report.log(f"{', '.join(untried)}: not imported, because no NVIDIA driver is loaded here")
     if not built.python.exists():
         raise BuildError(
             BuildCause.NO_PYTHON,
@@ -75,7 +79,15 @@ def probe_environment(prefix: Path, env_vars: Mapping[str, str]) -> dict[str, st
 def _names(plan: BuildPlan) -> list[str]:
     wanted = {normalised_name(name): name for name in plan.requested}
     added = {normalised_name(name): name for name in plan.pypi if normalised_name(name) in _ALSO_TRIED}
-    return list({**wanted, **added}.values())
+    untried = _wanting_a_gpu(plan)
+    return [name for name in {**wanted, **added}.values() if name not in untried]
+
+
+def _wanting_a_gpu(plan: BuildPlan) -> tuple[str, ...]:
+    """Packages of the CUDA index where no driver is: they were demanded by COMFY_ENV_CUDA_VERSION, for use elsewhere."""
+    if plan.cuda_wheels is None or find_gpu_traces().nvidia_driver:
+        return ()
+    return plan.cuda_wheels.names
 
 
 def _record(line: str) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -10,8 +11,11 @@ import pytest
 from building.fake_engine import FakeEngine, make_plan, write_config
 
 from comfy_env_core.building import verification
+from comfy_env_core.building.cuda_packages import CudaWheelsWanted
+from comfy_env_core.building.cuda_wheels import Combination
 from comfy_env_core.building.engines import BuiltEnvironment
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.gpu_traces import GpuTraces
 from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.verification import verify
 from comfy_env_core.environments.store import Store
@@ -68,6 +72,21 @@ def test_an_import_that_crashes_the_interpreter_is_blamed_on_the_package(config:
     assert "'alpha'" in error.message
     assert any("signal 11" in line for line in error.tail)
     assert any("alpha.py" in line for line in error.tail), "faulthandler shows where"
+
+
+def test_cuda_packages_are_not_tried_where_no_driver_is(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = build(config, FakeEngine(break_modules={"beta": "raise ImportError('libcuda.so.1')"}))
+    wanted = CudaWheelsWanted(("beta",), Combination((12, 8), (2, 8)), may_move_torch=False)
+    plan = dataclasses.replace(make_plan(config), cuda_wheels=wanted)
+    monkeypatch.setattr(verification, "find_gpu_traces", lambda: GpuTraces(nvidia_driver=False))
+    listening = Listening()
+    verify(built, plan, listening)
+    assert any("beta: not imported" in line for line in listening.lines)
+    monkeypatch.setattr(verification, "find_gpu_traces", lambda: GpuTraces(nvidia_driver=True))
+    with pytest.raises(BuildError, match="libcuda"):
+        verify(built, plan, Listening())
 
 
 def test_an_import_that_exits_is_a_failure_too(config: Path) -> None:
