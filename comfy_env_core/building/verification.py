@@ -84,7 +84,7 @@ def _names(plan: BuildPlan) -> list[str]:
 
 
 def _wanting_a_gpu(plan: BuildPlan) -> tuple[str, ...]:
-    """Packages of the CUDA index where no driver is: they were demanded by COMFY_ENV_CUDA_VERSION, for use elsewhere."""
+    """Packages of the CUDA index where no driver is: COMFY_ENV_CUDA_VERSION demanded them, for use elsewhere."""
     if plan.cuda_wheels is None or find_gpu_traces().nvidia_driver:
         return ()
     return plan.cuda_wheels.names

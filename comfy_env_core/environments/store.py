@@ -24,7 +24,8 @@ class Store:
     @classmethod
     def default(cls, environ: Mapping[str, str] = os.environ) -> Store:
         """`COMFY_ENV_ROOT`, else `C:/ce` on Windows (paths in prefixes are long), else `~/.ce`."""
-        chosen = environ.get("COMFY_ENV_ROOT", "").strip()
+        # `set COMFY_ENV_ROOT="D:\ce"` keeps the quotes in the value.
+        chosen = environ.get("COMFY_ENV_ROOT", "").strip().strip('"')
         if chosen:
             return cls(Path(os.path.abspath(os.path.expanduser(chosen))))
         return cls(Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce")
