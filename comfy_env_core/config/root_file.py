@@ -12,7 +12,7 @@ from .document import Document, read_document
 from .errors import ConfigWarning
 from .generations import modernised_root
 from .prerequisites import PREREQUISITE_SECTIONS, Prerequisites, read_prerequisites
-from .values import kind, table
+from .values import inline, kind, table
 
 _OURS = frozenset((*PREREQUISITE_SECTIONS, "types"))
 #: How a socket type travels, under [types]: as any other object, or by the functions in the pack's own file.
@@ -79,9 +79,10 @@ def _is_empty(value: Any) -> bool:
 
 
 def _without_effect(document: Document, name: str) -> ConfigWarning:
+    written = f"{name} = {inline(document.tables[name])}"
     if name in _HOST_SECTIONS:
         problem = (
-            f"{name!r} asks for a change of ComfyUI's own Python, which is never changed, and has no effect"
+            f"{written} asks for a change of ComfyUI's own Python, which is never changed, and has no effect"
         )
         remedy = "Move it into a comfy-env.toml in the directory of the nodes that need it"
         return document.warning((name,), problem, remedy)
@@ -90,4 +91,4 @@ def _without_effect(document: Document, name: str) -> ConfigWarning:
             (name,), f"{name!r} is not a section of this file", f"Did you mean [{close[0]}]? Rename it"
         )
     remedy = f"Remove it; this file has {', '.join(f'[{section}]' for section in sorted(_OURS))}"
-    return document.warning((name,), f"{name!r} is not known here and has no effect", remedy)
+    return document.warning((name,), f"{written} is not known here and has no effect", remedy)
