@@ -56,12 +56,14 @@ class TorchSources:
         candidates = self._candidates()
         self._reachability.start(f"{index}/{main}/" for index in candidates)
         answering = [index for index in candidates if self._reachability.answers(f"{index}/{main}/")]
+        if answering and self._tag == "cpu":
+            return self._plan  # one index only: the engine looks into it anyway
         for index in answering:
             found = self._best(self._files_of(index, main), main)
             if found is not None:
                 return self._from_index(index, found)
         if answering:
-            return self._plan  # the engine says which versions there are
+            return self._plan  # the engine explains which versions there are
         return self._without_the_index(main)
 
     def _candidates(self) -> list[str]:
