@@ -94,6 +94,16 @@ class Fetcher:
         except (OSError, http.client.HTTPException) as error:
             return fetch_error(url, error, self._proxies())
 
+    def size_bytes(self, url: str) -> int | None:
+        """How large the file at `url` is, None if its server does not say or cannot be asked."""
+        try:
+            with self._open(url, {"Range": "bytes=0-0"}) as response:
+                whole = response.headers.get("Content-Range", "").rpartition("/")[2]
+                said = whole if response.status == 206 else response.headers.get("Content-Length", "")
+                return int(said) if said.isdigit() else None
+        except (OSError, http.client.HTTPException):
+            return None
+
     def download(self, url: str, path: Path, sha256: str | None, *, limit_bytes: int = 1 << 30) -> None:
         """Writes the file at `url` to `path`, which exists afterwards only if it came whole and its sha256 is the
         given one (None: nobody publishes one).

@@ -134,6 +134,8 @@ def test_missing_pack_is_fetched_and_what_is_left_to_do_is_told(
         subprocess.run(("git", "-C", str(repository), *identity, *arguments), check=True)
     monkeypatch.setenv("COMFY_ENV_GITHUB_MIRROR", (tmp_path / "forge").as_uri())
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    assert call(custom_nodes, "node-packs", "--ask") == FINE
+    assert "\n    now commit " in capsys.readouterr().out
     assert call(custom_nodes, "node-packs", "--install") == FINE
     told = capsys.readouterr().out
     assert "Other: fetched." in told

@@ -21,7 +21,8 @@ from comfy_env_core.building.report import QuietReport, Report
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import parse_root
 from comfy_env_core.prerequisites.packs.addresses import Addresses
-from comfy_env_core.prerequisites.packs.installing import Outcome, Wanted, fetch_packs, fetcher_of_packs
+from comfy_env_core.prerequisites.packs.installing import Outcome, Wanted, fetch_packs
+from comfy_env_core.prerequisites.packs.sources import PackSources
 
 ROOT_FILE_NAME = "comfy-env-root.toml"
 
@@ -104,7 +105,7 @@ def fetch(forge: Forge, custom_nodes: Path, settings: UserSettings) -> Fetch:
         text = f"[node_reqs]\n{lines}\n".encode()
         requirements = parse_root(text, Path(ROOT_FILE_NAME)).prerequisites.node_reqs
         addresses = Addresses((github or forge.address).rstrip("/") + "/", registry)
-        fetch_one = fetcher_of_packs(addresses, settings, report or QuietReport())
+        fetch_one = PackSources(addresses, settings, report or QuietReport()).fetch
         return list(
             fetch_packs(
                 [Wanted(one, "asking") for one in requirements], custom_nodes, fetch_one, lambda outcome: None

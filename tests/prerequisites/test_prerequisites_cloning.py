@@ -199,10 +199,11 @@ from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import GitSource, NodeRequirement
 from comfy_env_core.prerequisites.packs.addresses import Addresses
-from comfy_env_core.prerequisites.packs.installing import Wanted, fetch_packs, fetcher_of_packs
+from comfy_env_core.prerequisites.packs.installing import Wanted, fetch_packs
+from comfy_env_core.prerequisites.packs.sources import PackSources
 
 custom_nodes, github = Path(sys.argv[1]), sys.argv[2]
-inner = fetcher_of_packs(Addresses(github), UserSettings.gather({}, Path.home()), QuietReport())
+inner = PackSources(Addresses(github), UserSettings.gather({}, Path.home()), QuietReport()).fetch
 
 def fetch(source, directory):
     brought = inner(source, directory)

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.report import QuietReport
+from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.config import RegistrySource
+from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.prerequisites.packs.installing import Result
+from comfy_env_core.prerequisites.packs.sources import PackSources
 from comfy_env_core.prerequisites.packs.unpacking import Bounds, unpack
 
 from .conftest import Fetch, LoopbackRegistry, zipped
@@ -148,3 +153,12 @@ def test_good_archive_becomes_a_pack_that_comfyui_manager_can_update(
     ]
     assert (pack / ".tracking").read_text().split("\n") == ["__init__.py", "web/x.js"]
     assert [path.name for path in custom_nodes.iterdir()] == ["Pack"]
+
+
+def test_preview_tells_the_version_and_the_size_and_fetches_nothing(
+    registry: LoopbackRegistry, settings: UserSettings, custom_nodes: Path
+) -> None:
+    sources = PackSources(Addresses(registry=registry.address), settings, QuietReport())
+    preview = sources.preview(RegistrySource("essentials"))
+    assert preview.as_json() == {"version": "version 1.2.0", "size_bytes": len(registry.archive)}
+    assert list(custom_nodes.iterdir()) == []

@@ -15,12 +15,17 @@ from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.spoken_report import SpokenReport
 from comfy_env_core.cli.targets import packs_named
+from comfy_env_core.config import GitSource, RegistrySource
 from comfy_env_core.prerequisites.packs.addresses import Addresses
-from comfy_env_core.prerequisites.packs.installing import Outcome, Result, fetch_packs, fetcher_of_packs
+from comfy_env_core.prerequisites.packs.installing import Outcome, Result, fetch_packs
 from comfy_env_core.prerequisites.packs.requirements_step import RequirementsStep, requirements_step
+from comfy_env_core.prerequisites.packs.sources import PackSources, Preview
 from comfy_env_core.prerequisites.survey import NodePackNeed, PackNeeds, Survey, survey
 
 log = logging.getLogger("comfy-env")
+
+#: What the servers said, where they were asked.
+Previews = dict[GitSource | RegistrySource, Preview | BuildError]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,9 @@ class Done:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("packs", metavar="PACK", nargs="*", help="a folder in custom_nodes; default: all")
+    parser.add_argument(
+        "--ask", action="store_true", help="ask the servers which version would come, and how large it is"
+    )
     parser.add_argument("--install", action="store_true", help="fetch what is missing")
     parser.add_argument(
         "--requirements",
@@ -64,24 +72,36 @@ def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED when a pack could not be fetched, or a file could not be read."""
     addresses = Addresses.from_environment(os.environ)
     found = survey(context.scan, addresses, packs_named(context.scan, options.packs))
+    sources = PackSources(addresses, context.settings, SpokenReport())
+    previews = _ask(found, sources) if options.ask else {}
     if not context.wants_json:
-        _tell(found, context)
-    done = _install(found, addresses, context, options.requirements) if options.install else ()
+        _tell(found, previews, context)
+    done = _install(found, sources, context, options.requirements) if options.install else ()
     if context.wants_json:
-        context.print_json({**_as_json(found), "done": [one.as_json() for one in done]})
+        context.print_json({**_as_json(found, previews), "done": [one.as_json() for one in done]})
     else:
         _tell_end(found, done, options, context)
     return FINE if all(one.is_fine for one in done) and not found.unreadable else FAILED
 
 
+def _ask(found: Survey, sources: PackSources) -> Previews:
+    previews: Previews = {}
+    for needs in found.packs:
+        for need in needs.node_packs:
+            if need.present is None and need.requirement.source not in previews:
+                try:
+                    previews[need.requirement.source] = sources.preview(need.requirement.source)
+                except BuildError as error:
+                    previews[need.requirement.source] = error
+    return previews
+
+
 def _install(
-    found: Survey, addresses: Addresses, context: Context, with_requirements: bool
+    found: Survey, sources: PackSources, context: Context, with_requirements: bool
 ) -> tuple[Done, ...]:
-    report = SpokenReport()
-    fetch = fetcher_of_packs(addresses, context.settings, report)
     outcomes: list[Outcome] = []
     for custom_nodes, wanted in found.missing_node_packs().items():
-        outcomes += fetch_packs(wanted, custom_nodes, fetch, _log_outcome)
+        outcomes += fetch_packs(wanted, custom_nodes, sources.fetch, _log_outcome)
     return tuple(_settle(outcome, context.comfyui_source, with_requirements) for outcome in outcomes)
 
 
@@ -108,12 +128,14 @@ def _log_outcome(outcome: Outcome) -> None:
         log.info("%s: %s %s", outcome.requirement.directory, outcome.result.value, outcome.text)
 
 
-def _tell(found: Survey, context: Context) -> None:
+def _tell(found: Survey, previews: Previews, context: Context) -> None:
     asking = [needs for needs in found.packs if needs.node_packs]
     for needs in asking:
         context.say(f"{needs.pack.name} asks for")
         for need in needs.node_packs:
             context.say(f"  {_described(need, needs)}")
+            if (preview := previews.get(need.requirement.source)) is not None and need.present is None:
+                context.say(f"    {_previewed(preview)}")
     for text in found.unreadable:
         context.say(f"wrong: {text}")
     if not asking:
@@ -135,6 +157,13 @@ def _described(need: NodePackNeed, needs: PackNeeds) -> str:
     place = "" if need.path == needs.custom_nodes / name else f" as {need.path.name!r}"
     note = f"; {need.note}: it is left alone" if need.note else ""
     return f"{name}: {state}{place}{note}"
+
+
+def _previewed(preview: Preview | BuildError) -> str:
+    if isinstance(preview, BuildError):
+        return f"cannot be had: {preview}"
+    size = f", {preview.size_bytes / 1e6:.1f} MB" if preview.size_bytes is not None else ""
+    return f"now {preview.version}{size}"
 
 
 def _tell_end(found: Survey, done: tuple[Done, ...], options: argparse.Namespace, context: Context) -> None:
@@ -162,18 +191,29 @@ def _tell_end(found: Survey, done: tuple[Done, ...], options: argparse.Namespace
         context.say("Restart ComfyUI: it loads packs when it starts.")
 
 
-def _as_json(found: Survey) -> dict[str, Any]:
-    """`{"packs": [{"pack", "node_packs": […]}], "unreadable": […], "done": […]}`, node packs as in `Survey.as_json`,
-    and each that was dealt with as `{"directory", "asked_by", "result": "fetched" | "present" | "disabled" |
-    "replaced" | "failed", "path", "text", "notes", "requirements": [command], "error": BuildErrorJson | null}`."""
+def _as_json(found: Survey, previews: Previews) -> dict[str, Any]:
+    """`{"packs": [{"pack", "node_packs": […]}], "unreadable": […], "done": […]}`.
+
+    A node pack as in `Survey.as_json`, with `"preview": {"version", "size_bytes"} | BuildErrorJson | null` beside. One
+    that was dealt with: `{"directory", "asked_by", "result": "fetched" | "present" | "disabled" | "replaced" | "failed",
+    "path", "text", "notes", "requirements": [command], "error": BuildErrorJson | null}`.
+    """
     return {
         "packs": [
-            {"pack": needs.pack.name, "node_packs": [need.as_json() for need in needs.node_packs]}
+            {
+                "pack": needs.pack.name,
+                "node_packs": [_need_as_json(need, previews) for need in needs.node_packs],
+            }
             for needs in found.packs
             if needs.node_packs
         ],
         "unreadable": list(found.unreadable),
     }
+
+
+def _need_as_json(need: NodePackNeed, previews: Previews) -> dict[str, Any]:
+    preview = previews.get(need.requirement.source)
+    return {**need.as_json(), "preview": preview.as_json() if preview is not None else None}
 
 
 COMMAND = Command(
@@ -183,6 +223,7 @@ COMMAND = Command(
     run=run,
     examples=(
         Example("", "lists what is asked for, what is there, and where the rest would come from"),
+        Example("--ask", "and in which version, and how large it is"),
         Example("ComfyUI-TRELLIS2 --install", "fetches what one pack misses, and what that asks for in turn"),
         Example("--install --requirements", "and lets ComfyUI-Manager install their Python packages"),
     ),

@@ -38,10 +38,31 @@ class Cloning:
         self._fetcher = fetcher
         self._report = report
 
+    def look_up(self, source: GitSource) -> Goal:
+        """What the server says the name stands for. Raises BuildError: NO_SUCH_PACKAGE, NETWORK and its kin."""
+        if source.ref_kind is RefKind.COMMIT:
+            return Goal(source.ref)
+        done = self._git.run("ls-remote", "--symref", "--", source.url, attempts_only=True, is_question=True)
+        if done.returncode:
+            raise self._unreachable(source, done.tail())
+        refs = {match[2]: match[1] for match in map(_REMOTE_REF.fullmatch, done.lines) if match}
+        if source.ref_kind is RefKind.TAG:
+            tag = f"refs/tags/{source.ref}"
+            if tag not in refs:
+                raise _no_such_ref(source, refs, "refs/tags/")
+            return Goal(refs.get(f"{tag}^{{}}", refs[tag]), tag=source.ref)
+        symbolic = next(filter(None, map(_SYMBOLIC.fullmatch, done.lines)), None)
+        branch = source.ref or (symbolic[1] if symbolic else None)
+        if branch is None and "HEAD" in refs:  # the server has no branch checked out
+            return Goal(refs["HEAD"])
+        if branch is None or f"refs/heads/{branch}" not in refs:
+            raise _no_such_ref(source, refs, "refs/heads/")
+        return Goal(refs[f"refs/heads/{branch}"], branch=branch)
+
     def fetch(self, source: GitSource, directory: Path) -> Fetched:
         """A work tree in `directory`, which it makes, with `origin` set as a clone has it. Raises BuildError."""
         self._report.phase(Phase.RESOLVING, f"asking {source.url} for its versions")
-        goal = self._goal(source)
+        goal = self.look_up(source)
         self._report.phase(Phase.DOWNLOADING, f"fetching {source}")
         self._git.run("-c", "init.defaultBranch=main", "init", "--quiet", "--template=", str(directory))
         self._git.run("remote", "add", "origin", source.url, within=directory)
@@ -58,27 +79,6 @@ class Cloning:
             f"{source.ref_kind.value} {source.ref}, " if source.ref_kind not in (None, RefKind.COMMIT) else ""
         )
         return Fetched(f"{asked}commit {commit[:12]}", self._notes(directory))
-
-    def _goal(self, source: GitSource) -> Goal:
-        """What the server says the name stands for. Raises BuildError: NO_SUCH_PACKAGE, NETWORK and its kin."""
-        if source.ref_kind is RefKind.COMMIT:
-            return Goal(source.ref)
-        done = self._git.run("ls-remote", "--symref", "--", source.url, attempts_only=True)
-        if done.returncode:
-            raise self._unreachable(source, done.tail())
-        refs = {match[2]: match[1] for match in map(_REMOTE_REF.fullmatch, done.lines) if match}
-        if source.ref_kind is RefKind.TAG:
-            tag = f"refs/tags/{source.ref}"
-            if tag not in refs:
-                raise _no_such_ref(source, refs, "refs/tags/")
-            return Goal(refs.get(f"{tag}^{{}}", refs[tag]), tag=source.ref)
-        symbolic = next(filter(None, map(_SYMBOLIC.fullmatch, done.lines)), None)
-        branch = source.ref or (symbolic[1] if symbolic else None)
-        if branch is None and "HEAD" in refs:  # the server has no branch checked out
-            return Goal(refs["HEAD"])
-        if branch is None or f"refs/heads/{branch}" not in refs:
-            raise _no_such_ref(source, refs, "refs/heads/")
-        return Goal(refs[f"refs/heads/{branch}"], branch=branch)
 
     def _check_out_branch(self, source: GitSource, branch: str, directory: Path) -> None:
         """A local branch that follows the server's, so that updates by git or by ComfyUI-Manager go on working."""
@@ -143,7 +143,7 @@ class Cloning:
         attributes = directory / ".gitattributes"
         if not attributes.is_file() or "filter=lfs" not in attributes.read_text("utf-8", "replace"):
             return ()
-        if self._git.run("lfs", "version", attempts_only=True).returncode == 0:
+        if self._git.run("lfs", "version", attempts_only=True, is_question=True).returncode == 0:
             return ()
         return (
             "some of its files are kept by Git LFS, which is not installed: install it, and run `git lfs pull` there",

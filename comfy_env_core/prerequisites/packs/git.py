@@ -47,8 +47,17 @@ class Git:
             *(("-c", f"url.{addresses.github}.insteadOf={GITHUB}") if addresses.github != GITHUB else ()),
         )
 
-    def run(self, *arguments: str, within: Path | None = None, attempts_only: bool = False) -> Completed:
-        """Runs one git command. Raises BuildError when it fails, unless it `attempts_only`."""
+    def run(
+        self,
+        *arguments: str,
+        within: Path | None = None,
+        attempts_only: bool = False,
+        is_question: bool = False,
+    ) -> Completed:
+        """Runs one git command. Raises BuildError when it fails, unless it `attempts_only`.
+
+        The answer to a question is for us, and is kept out of the log.
+        """
         place = ("-C", str(within)) if within is not None else ()
         done = run_logged(
             (self._program, *self._options, *place, *arguments),
@@ -56,7 +65,7 @@ class Git:
             cwd=None,
             report=self._report,
             timeout_s=self._timeout_s,
-            on_line=_teller(self._report),
+            on_line=_ignore if is_question else _teller(self._report),
         )
         if done.returncode and not attempts_only:
             raise BuildError(
@@ -69,8 +78,12 @@ class Git:
 
     def line(self, *arguments: str, within: Path) -> str | None:
         """The only line that a command writes; None if it fails."""
-        done = self.run(*arguments, within=within, attempts_only=True)
+        done = self.run(*arguments, within=within, attempts_only=True, is_question=True)
         return done.lines[0] if done.returncode == 0 and len(done.lines) == 1 else None
+
+
+def _ignore(line: str) -> None:
+    """For answers, which are read when they are complete."""
 
 
 def _teller(report: Report) -> Callable[[str], None]:

@@ -9,18 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from comfy_env_core.building.errors import BuildCause, BuildError
-from comfy_env_core.building.fetching import Fetcher
-from comfy_env_core.building.report import Report
-from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import GitSource, NodeRequirement, RegistrySource
 from comfy_env_core.discovery import scan
 from comfy_env_core.prerequisites.asked import asked_for, unreadable
-from comfy_env_core.prerequisites.packs.addresses import Addresses, repository_identity
-from comfy_env_core.prerequisites.packs.cloning import Cloning
+from comfy_env_core.prerequisites.packs.addresses import repository_identity
 from comfy_env_core.prerequisites.packs.fetched import Fetched
-from comfy_env_core.prerequisites.packs.git import Git
 from comfy_env_core.prerequisites.packs.present import PresentPack, difference, find, present_packs
-from comfy_env_core.prerequisites.packs.registry import Registry
 from comfy_env_core.prerequisites.packs.staging import publish, remove_leftovers, staging_directory
 
 #: The pack that manages environments for packs' own installers. Published files ask for it; we take its place, and
@@ -100,18 +94,6 @@ def fetch_packs(
         outcomes.append(outcome)
         tell(outcome)
     return tuple(outcomes)
-
-
-def fetcher_of_packs(addresses: Addresses, settings: UserSettings, report: Report) -> FetchOne:
-    """Fetches from where the source is, with the user's network settings."""
-    fetcher = Fetcher(settings, check=report.check)
-
-    def fetch(source: GitSource | RegistrySource, directory: Path) -> Fetched:
-        if isinstance(source, RegistrySource):
-            return Registry(addresses, fetcher).fetch(source, directory, report)
-        return Cloning(Git(addresses, settings, report), addresses, fetcher, report).fetch(source, directory)
-
-    return fetch
 
 
 def look_for(
