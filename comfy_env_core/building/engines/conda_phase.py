@@ -11,11 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from comfy_env_core.building.commands import run_logged
+from comfy_env_core.building.engines.conda_failures import explain_driver
 from comfy_env_core.building.engines.engine_packages import EngineTools
 from comfy_env_core.building.engines.exclude_newer import newest_moment
 from comfy_env_core.building.engines.rattler_driver import RECORD
 from comfy_env_core.building.engines.version_range import PythonWanted
-from comfy_env_core.building.errors import REMEDIES, BuildCause, BuildError
+from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.locks.conda_meta import conda_package
 from comfy_env_core.building.locks.model import CondaPackage
 from comfy_env_core.building.locks.pixi_lock import pixi_lock_text
@@ -107,10 +108,12 @@ class CondaPhase:
             on_line=output.take,
         )
         outcome = output.outcome
-        if outcome is None:
-            raise _driver_died(completed.returncode)
-        if outcome["event"] == "failure":
-            raise _failure(outcome, self.plan)
+        if outcome is None or outcome["event"] == "failure":
+            mirrors = self.settings.conda_mirrors
+            urls = {channel: channel_probe_url(channel, mirrors) for channel in self.plan.channels}
+            raise explain_driver(
+                outcome, completed, self.plan, self.directory, self.store, self.settings, self.report, urls
+            )
         return tuple(sorted(map(conda_package, outcome["records"]), key=lambda package: package.name))
 
 
@@ -131,6 +134,7 @@ class DriverOutput:
             self._count(record)
         elif record["event"] == "text":
             self._report.phase(Phase.DOWNLOADING, record["text"])
+            self._report.percent(record["percent"])
         else:
             self.outcome = record
             if record["event"] == "failure":
@@ -184,61 +188,3 @@ def _environment(plan: BuildPlan, store: Store, settings: UserSettings) -> dict[
     if cuda:
         variables["CONDA_OVERRIDE_CUDA"] = str(cuda)
     return variables
-
-
-def _failure(outcome: Mapping[str, Any], plan: BuildPlan) -> BuildError:
-    text, channels = str(outcome["text"]), ", ".join(map(repr, plan.channels))
-    tail = tuple(text.splitlines()[-20:])
-    if outcome["kind"] == "Unsolvable" and outcome["unknown"]:
-        unknown = ", ".join(repr(spec) for spec in outcome["unknown"])
-        return BuildError(
-            BuildCause.NO_SUCH_PACKAGE,
-            f"Resolving the conda packages failed: no package in {channels} fits {unknown} on {plan.platform.name}.",
-            f"Correct the name or version under [dependencies] in {str(plan.spec.path)!r}, or add the channel that "
-            "holds it.",
-            tail=tail,
-        )
-    if outcome["kind"] == "Unsolvable":
-        return BuildError(
-            BuildCause.CONFLICT,
-            f"Resolving the conda packages failed: each can be had from {channels}, but not all together.",
-            f"Loosen a version under [dependencies] in {str(plan.spec.path)!r}; the log says which exclude each other.",
-            tail=tail,
-        )
-    if outcome["kind"] == "ChecksumMismatch" or "sha256" in text.lower() or "hash mismatch" in text.lower():
-        return BuildError(
-            BuildCause.CHECKSUM,
-            f"Installing the conda packages from {channels} failed: a package is not the one that was published.",
-            REMEDIES[BuildCause.CHECKSUM],
-            tail=tail,
-        )
-    cause = {
-        "GatewayError": BuildCause.NETWORK,
-        "FetchRepoDataError": BuildCause.NETWORK,
-        "InvalidMatchSpecError": BuildCause.CONFIG,
-        "InvalidChannelError": BuildCause.CONFIG,
-        "ConfigError": BuildCause.CONFIG,
-        "PermissionError": BuildCause.PERMISSION,
-    }.get(outcome["kind"], BuildCause.NETWORK)
-    return BuildError(
-        cause,
-        f"Installing the conda packages from {channels} failed ({outcome['kind']}): {text.splitlines()[0]}",
-        "Check the connection and the mirrors in pixi's configuration, then build again."
-        if cause is BuildCause.NETWORK
-        else f"Correct [dependencies] or the channels in {str(plan.spec.path)!r} (or pixi's configuration).",
-        tail=tail,
-    )
-
-
-def _driver_died(code: int) -> BuildError:
-    if code < 0:
-        return BuildError(
-            BuildCause.KILLED,
-            f"Installing the conda packages stopped: the installer was ended by signal {-code}.",
-            "Most often the system ran out of memory: close other programs and build again.",
-        )
-    return BuildError(
-        BuildCause.INTERNAL,
-        f"Installing the conda packages stopped without a result (exit code {code}).",
-        "Build again; if it stays, report this with the log.",
-    )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from comfy_env_core.building.engines.cache_repair import forget
 from comfy_env_core.building.engines.conda_phase import (
     NOT_WORTH_A_CHANNEL,
     CondaPhase,
@@ -18,13 +19,14 @@ from comfy_env_core.building.engines.engine_packages import (
     engine_version,
     ensure_engine_packages,
 )
+from comfy_env_core.building.engines.integrity import damaged_conda_packages, damaged_distributions
 from comfy_env_core.building.engines.interpreters import Interpreter, Interpreters
 from comfy_env_core.building.engines.pypi_phase import PypiPhase
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.engines.uv import Uv, managed_pythons
 from comfy_env_core.building.engines.uv_project import as_pypi
 from comfy_env_core.building.engines.version_range import PythonWanted
-from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError
+from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError, DamagedFiles
 from comfy_env_core.building.locks.model import CondaPackage
 from comfy_env_core.building.locks.recording import record_result
 from comfy_env_core.building.plan import BuildPlan
@@ -57,7 +59,28 @@ class EmbeddedEngine:
         self._interpreters = interpreters or Interpreters(settings, managed_pythons(store))
 
     def provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
-        """See `Engine.provision`. Causes of its own: NO_CHANNEL, NO_PYTHON."""
+        """See `Engine.provision`. Causes of its own: NO_CHANNEL, NO_PYTHON.
+
+        What the caches hold of damaged packages is thrown away, once, and fetched anew.
+        """
+        try:
+            built = self._provision(plan, workspace, report)
+            damaged = _damaged(workspace.prefix)
+            if not damaged:
+                return built
+            report.log(f"installed from a damaged cache: {', '.join(damaged)}")
+        except DamagedFiles as error:
+            report.log(error.message)
+            damaged = error.names
+        forget(damaged, self._uv(ensure_engine_packages(self._store, self._settings, report)), report)
+        remove_tree(workspace.prefix)
+        built = self._provision(plan, workspace, report)
+        damaged = _damaged(workspace.prefix)
+        if damaged:  # packages that overwrite each other's files look the same: the import test decides
+            report.log(f"not as their lists of files say: {', '.join(damaged)}")
+        return built
+
+    def _provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
         channels = {c: channel_probe_url(c, self._settings.conda_mirrors) for c in plan.channels}
         self._reachability.start(channels.values())
         tools = ensure_engine_packages(self._store, self._settings, report)
@@ -76,6 +99,9 @@ class EmbeddedEngine:
             report.log(f"{error} Only Python was wanted from there: it comes from this machine.")
             remove_tree(workspace.prefix)
             return self._on_an_interpreter(plan, workspace, tools, list(plan.channels), report)
+        damaged = damaged_conda_packages(workspace.prefix)
+        if "python" in damaged:  # nothing more can be installed with it
+            raise DamagedFiles(damaged, f"What the cache holds of {', '.join(damaged)} is damaged.")
         version = next(package.version for package in conda if package.name == "python")
         return self._with_pypi(plan, workspace, tools, version, conda, {}, report)
 
@@ -153,6 +179,10 @@ class EmbeddedEngine:
 
     def _uv(self, tools: EngineTools) -> Uv:
         return Uv(tools.uv, self._store, self._settings)
+
+
+def _damaged(prefix: Path) -> tuple[str, ...]:
+    return (*damaged_conda_packages(prefix), *damaged_distributions(prefix))
 
 
 def _conda_names(plan: BuildPlan) -> list[str]:

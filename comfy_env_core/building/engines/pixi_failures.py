@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_env_core.building.commands import Completed
 from comfy_env_core.building.engines.availability import Target
+from comfy_env_core.building.engines.conda_failures import by_channels
 from comfy_env_core.building.engines.conda_phase import channel_probe_url
 from comfy_env_core.building.engines.questions import Asked, Questions
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -34,22 +35,13 @@ def explain(
     )
     return (
         questions.about_the_machine()
-        or _by_channels(plan, settings, questions)
+        or by_channels({c: channel_probe_url(c, settings.conda_mirrors) for c in plan.channels}, questions)
         or questions.about_indexes(_asked_of_indexes(plan))
         or questions.error(
             BuildCause.CONFLICT,
             f"pixi ended with {completed.returncode}; its last lines say what does not fit.",
         )
     )
-
-
-def _by_channels(plan: BuildPlan, settings: UserSettings, questions: Questions) -> BuildError | None:
-    for channel in plan.channels:
-        trouble = questions.fetcher().trouble(channel_probe_url(channel, settings.conda_mirrors))
-        if trouble is not None:
-            cause = BuildCause.NO_CHANNEL if trouble.cause is BuildCause.NO_SUCH_PACKAGE else trouble.cause
-            return questions.error(cause, f"the conda channel {channel!r} does not answer. {trouble.message}")
-    return None
 
 
 def _asked_of_indexes(plan: BuildPlan) -> list[Asked]:

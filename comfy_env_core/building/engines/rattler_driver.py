@@ -7,7 +7,7 @@ REQUEST is a JSON file:
     lock: a pixi.lock whose packages are installed without solving, or None; prefix: None to solve only;
     virtual_packages: [[name, version], …] to solve for another machine than this one, or None.
 Each line of output that begins with `RECORD` is a JSON object:
-    {"event": "packages", "done": int, "total": int}, {"event": "text", "text": str},
+    {"event": "packages", "done": int, "total": int}, {"event": "text", "text": str, "percent": float | null},
     {"event": "result", "records": [repodata records]} or
     {"event": "failure", "kind": str, "text": str, "unknown": [specs that no channel can satisfy]}.
 
@@ -22,6 +22,8 @@ import datetime
 import hashlib
 import json
 import os
+import re
+import shutil
 import sys
 import tempfile
 import threading
@@ -45,8 +47,9 @@ def emit(**record: Any) -> None:
 class Progress:
     """rattler's reporter interface, called from its own threads; counts linked packages and downloaded bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, download_bytes: int) -> None:
         self._lock = threading.Lock()
+        self._download_bytes = download_bytes
         self._total = 0
         self._linked = 0
         self._downloads: dict[int, tuple[int, int]] = {}
@@ -70,8 +73,10 @@ class Progress:
             if now - self._said_at < 0.5:
                 return
             self._said_at = now
-            done, size = (sum(column) / 1e6 for column in zip(*self._downloads.values(), strict=True))
-        emit(event="text", text=f"conda packages, {done:.0f} of {size:.0f} MB")
+            done, size = (sum(column) for column in zip(*self._downloads.values(), strict=True))
+        size = max(size, self._download_bytes)
+        text = f"conda packages, {done / 1e6:.0f} of {size / 1e6:.0f} MB"
+        emit(event="text", text=text, percent=100 * done / size if size else None)
 
     def on_link_start(self, operation: int, package_name: str) -> int:
         with self._lock:
@@ -146,6 +151,8 @@ async def install(request: dict[str, Any], config: Any, client: Any, records: li
 
     for record in records:
         check_local_file(record)
+    download_bytes = bytes_to_download(records, Path(request["cache_dir"]) / "pkgs")
+    check_space(Path(request["cache_dir"]), download_bytes)
     await rattler.install(
         records,
         request["prefix"],
@@ -157,8 +164,29 @@ async def install(request: dict[str, Any], config: Any, client: Any, records: li
             rattler.MatchSpec(spec)._match_spec for spec in request["specs"]
         ],  # it takes no wrappers
         execute_link_scripts=False,  # as pixi: they are arbitrary code, and nearly no package needs one
-        reporter=Progress(),
+        reporter=Progress(download_bytes),
     )
+
+
+def bytes_to_download(records: list[Any], packages_dir: Path) -> int:
+    """The size of the packages that the cache does not hold unpacked."""
+    names = {re.sub(r"\.(conda|tar\.bz2)$", "", record.file_name): record.size or 0 for record in records}
+    return sum(size for name, size in names.items() if not (packages_dir / name).is_dir())
+
+
+def check_space(cache_dir: Path, download_bytes: int) -> None:
+    """Raises `TooLittleSpace` where not even the packed packages have room; unpacked they take some three times it."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache_dir).free
+    if free < download_bytes:
+        raise TooLittleSpace(
+            f"the packages to download are {download_bytes / 1e6:.0f} MB, and the disk of {str(cache_dir)!r} has "
+            f"{free / 1e6:.0f} MB left"
+        )
+
+
+class TooLittleSpace(Exception):
+    """The disk is too small for what would be downloaded."""
 
 
 def check_local_file(record: Any) -> None:

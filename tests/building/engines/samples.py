@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import hashlib
@@ -66,14 +67,21 @@ class RecordingReport(QuietReport):
 def wheel_bytes(name: str, version: str, members: Mapping[str, bytes]) -> bytes:
     """A pure wheel with these members beside its metadata."""
     info = f"{name}-{version}.dist-info"
+    files = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        **members,
+    }
+    digests = {path: hashlib.sha256(data).digest() for path, data in files.items()}
+    rows = [
+        f"{path},sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()},{len(files[path])}\n"
+        for path, digest in digests.items()
+    ]
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for path, data in members.items():
+        for path, data in files.items():
             archive.writestr(path, data)
-        if f"{info}/METADATA" not in members:
-            archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
+        archive.writestr(f"{info}/RECORD", "".join([*rows, f"{info}/RECORD,,\n"]))
     return content.getvalue()
 
 
