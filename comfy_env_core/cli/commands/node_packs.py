@@ -195,8 +195,8 @@ def _as_json(found: Survey, previews: Previews) -> dict[str, Any]:
     """`{"packs": [{"pack", "node_packs": […]}], "unreadable": […], "done": […]}`.
 
     A node pack as in `Survey.as_json`, with `"preview": {"version", "size_bytes"} | BuildErrorJson | null` beside. One
-    that was dealt with: `{"directory", "asked_by", "result": "fetched" | "present" | "disabled" | "replaced" | "failed",
-    "path", "text", "notes", "requirements": [command], "error": BuildErrorJson | null}`.
+    that was dealt with: `{"directory", "asked_by", "result": "fetched" | "present" | "disabled" | "replaced" |
+    "failed", "path", "text", "notes", "requirements": [command], "error": BuildErrorJson | null}`.
     """
     return {
         "packs": [
