@@ -26,6 +26,9 @@ WINDOWS_LIMIT = 259
 #: Where conda packages hold their prefix in binaries, this much room is left for it.
 CONDA_LIMIT = 255
 
+LENGTH_REMEDY = (
+    "Set COMFY_ENV_ROOT to a shorter directory such as C:\\ce, or switch long paths on (LongPathsEnabled)."
+)
 _ELSEWHERE = "Set COMFY_ENV_ROOT to a directory {}, then build again."
 
 
@@ -42,7 +45,7 @@ def check_place(root: Path, prefix: Path, report: Report) -> None:
         return
     warning = None if long_paths_enabled() else length_warning(prefix)
     if warning is not None:
-        report.log(warning)
+        report.log(f"{warning} {LENGTH_REMEDY}")
 
 
 def length_warning(prefix: Path) -> str | None:
@@ -52,8 +55,7 @@ def length_warning(prefix: Path) -> str | None:
         return None
     return (
         f"Paths in {str(prefix)!r} can become {longest} characters long, and Windows allows {WINDOWS_LIMIT}: packages "
-        "with deep folders (torch) may fail to install. Set COMFY_ENV_ROOT to a shorter directory such as C:\\ce, or "
-        "switch long paths on (LongPathsEnabled)."
+        "with deep folders (torch) may fail to install."
     )
 
 

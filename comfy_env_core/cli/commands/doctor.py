@@ -12,7 +12,7 @@ from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.doctor.finding import Finding, Level, fail
 from comfy_env_core.cli.doctor.network import check_certificates, check_places
 from comfy_env_core.cli.doctor.package import check_package
-from comfy_env_core.cli.doctor.storage import check_long_paths, check_store
+from comfy_env_core.cli.doctor.storage import check_place_of_environments, check_store
 from comfy_env_core.cli.doctor.surroundings import (
     check_comfyui,
     check_encoding,
@@ -26,7 +26,7 @@ _CHECKS = (
     check_comfyui,
     check_python,
     check_store,
-    check_long_paths,
+    check_place_of_environments,
     check_encoding,
     check_settings,
     check_engine,

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from comfy_env_core.building.construction import MIN_FREE_BYTES
+from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.running_job import read_running_job
+from comfy_env_core.building.store_place import LENGTH_REMEDY, check_place, length_warning, long_paths_enabled
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
 from comfy_env_core.cli.sizes import megabytes
 from comfy_env_core.environments.store import Store
 
-if sys.platform == "win32":
-    import winreg
-
 _OTHER_DISK = "set COMFY_ENV_ROOT to a directory on another disk, or move the store there with move-store."
 #: An environment with torch for CUDA takes about this much.
 _COMFORTABLE_BYTES = 10 * 10**9
-#: Longer than the store's path may get before Windows' old limit of 260 characters is hit inside of packages.
-_LONG_PATH = 60
-_WINDOWS_KEY = r"SYSTEM\CurrentControlSet\Control\FileSystem"
 
 
 def check_store(context: Context) -> Iterator[Finding]:
@@ -96,33 +92,15 @@ def _leftovers(store: Store) -> Iterator[Finding]:
         yield ok("leftovers", "none")
 
 
-if sys.platform == "win32":
-
-    def check_long_paths(context: Context) -> Iterator[Finding]:
-        length = len(str(context.store.root))
-        if _long_paths_allowed():
-            yield ok("long paths", "Windows allows them")
-        elif length > _LONG_PATH:
-            yield warn(
-                "long paths",
-                f"Windows limits paths to 260 characters, and {context.store.root} uses up {length}",
-                f"Allow long paths (LongPathsEnabled in HKLM\\{_WINDOWS_KEY}), or set COMFY_ENV_ROOT to something "
-                "short, like C:\\ce.",
-            )
-        else:
-            yield ok(
-                "long paths", "limited to 260 characters by Windows; the store's own path is short enough"
-            )
-
-    def _long_paths_allowed() -> bool:
-        try:
-            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _WINDOWS_KEY) as key:
-                return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
-        except OSError:
-            return False
-
-else:
-
-    def check_long_paths(context: Context) -> Iterator[Finding]:
-        """Windows alone has the limit."""
-        return iter(())
+def check_place_of_environments(context: Context) -> Iterator[Finding]:
+    """What a build would say of the place before it begins."""
+    prefix = context.store.environment("0" * 8).generation(1).prefix
+    if not context.store.root.is_dir():
+        return  # told by `check_store`
+    try:
+        check_place(context.store.root, prefix, QuietReport())
+    except BuildError as error:
+        yield fail("place", error.message, error.remedy)
+        return
+    warning = None if long_paths_enabled() else length_warning(prefix)
+    yield ok("place", "environments can live there") if warning is None else warn("place", warning, LENGTH_REMEDY)
