@@ -103,4 +103,8 @@ def check_place_of_environments(context: Context) -> Iterator[Finding]:
         yield fail("place", error.message, error.remedy)
         return
     warning = None if long_paths_enabled() else length_warning(prefix)
-    yield ok("place", "environments can live there") if warning is None else warn("place", warning, LENGTH_REMEDY)
+    yield (
+        ok("place", "environments can live there")
+        if warning is None
+        else warn("place", warning, LENGTH_REMEDY)
+    )
