@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -13,23 +14,30 @@ from comfy_env_core.building.plan import BuildPlan, plan_build
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import NOT_FOUND, CommandError
-from comfy_env_core.config import EnvSpec, HostNeed
+from comfy_env_core.config import ConfigError, EnvSpec, HostNeed, parse_root
 from comfy_env_core.discovery import ENV_FILE_NAME, ROOT_FILE_NAME, HostUse, host_use
+
+log = logging.getLogger("comfy-env")
 
 _NOTHING_READ = HostUse(HostNeed.NONE, imports_torch=False, evidence=())
 
 
 def env_file(named: Path) -> Path:
-    """The file that is named by its path or by its directory's. Raises CommandError."""
+    """The file that is named by its path or by its directory's. Raises CommandError, and ConfigError for a root file."""
     path = Path(os.path.abspath(named / ENV_FILE_NAME if named.is_dir() else named))
-    if path.name == ROOT_FILE_NAME:
-        raise CommandError(
-            f"{str(path)!r} describes no environment: it says what a pack asks for outside of its environments. "
-            f"Name a {ENV_FILE_NAME}."
-        )
     if not path.is_file():
         raise CommandError(f"There is no file {str(path)!r}. Name a {ENV_FILE_NAME}.", NOT_FOUND)
+    if path.name == ROOT_FILE_NAME:
+        raise _no_environment(path)
     return path
+
+
+def _no_environment(path: Path) -> ConfigError:
+    """What is odd or wrong in a root file is told all the same."""
+    for warning in parse_root(path.read_bytes(), path).warnings:
+        log.warning("%s", warning)
+    problem = "the file describes no environment: it says what a pack asks for outside of its environments"
+    return ConfigError(path, None, 1, problem, f"Name a {ENV_FILE_NAME}")
 
 
 def plan_of_file(spec: EnvSpec, context: Context, platform_name: str | None, gpu: str | None) -> BuildPlan:

@@ -112,8 +112,11 @@ def test_a_file_that_is_not_there_and_a_root_file_are_named(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main(["generate", str(file.with_name("gone.toml"))]) == 3
-    assert main(["generate", str(file.with_name("comfy-env-root.toml"))]) == 1
-    assert "describes no environment" in caplog.text
+    root = file.with_name("comfy-env-root.toml")
+    root.write_text('[cuda]\npackages = ["flash-attn"]\n')
+    assert main(["generate", str(root)]) == 1
+    assert "line 1: the file describes no environment" in caplog.text
+    assert "flash-attn" in caplog.text
 
 
 def test_warnings_go_to_stderr_and_not_into_the_manifest(
