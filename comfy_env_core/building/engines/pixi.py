@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed, run_logged
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
 from comfy_env_core.building.engines.pixi_binary import PixiBinary
 from comfy_env_core.building.engines.pixi_failures import explain
+from comfy_env_core.building.engines.pixi_progress import PixiProgress, distributions
 from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.fetching import Fetcher
+from comfy_env_core.building.locks.conda_meta import conda_packages, distributions_of_conda
+from comfy_env_core.building.locks.fitting import LEFT_OUT, NOT_TOGETHER, is_all_there, pinned
+from comfy_env_core.building.locks.locating import located
+from comfy_env_core.building.locks.model import PypiPackage
+from comfy_env_core.building.locks.pixi_lock import pixi_lock_text, pypi_of_pixi_lock
+from comfy_env_core.building.locks.recording import record_result
 from comfy_env_core.building.plan import BuildPlan
-from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.report import Report
+from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.toml_text import toml_string, toml_value
-from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.environments.atomic import write_atomically
+from comfy_env_core.building.user_settings import DEFAULT_INDEX_URL, UserSettings, without_credentials
+from comfy_env_core.environments.atomic import remove_tree, write_atomically
 from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.processes import clean_environment
 
@@ -35,25 +43,49 @@ class PixiEngine:
         self._settings = settings
 
     def provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
-        """See `Engine.provision`. Writes the manifest that this pixi reads; `pixi.lock` stays beside it."""
-        self._write_workspace(plan, workspace)
-        report.phase(Phase.RESOLVING, f"pixi {self.version} at work")
+        """See `Engine.provision`. Writes the manifest that this pixi reads; `pixi.lock` stays beside it.
+
+        From a lock that names everything pixi installs as it stands; from another one, beside exact versions.
+        """
+        try:
+            completed = self._run(pinned(plan), workspace, report)
+        except BuildError as error:
+            if plan.lock is None or is_all_there(plan) or error.cause not in NOT_TOGETHER:
+                raise
+            report.log(f"{error} {LEFT_OUT}")
+            _start_over(workspace)
+            completed = self._run(dataclasses.replace(plan, lock=None), workspace, report)
+        pypi = pypi_of_pixi_lock((workspace.directory / "pixi.lock").read_text(encoding="utf-8"))
+        conda = conda_packages(workspace.prefix)
+        version = next((package.version for package in conda if package.name == "python"), None)
+        if version is None:
+            raise _no_python_inside(workspace, completed)
+        packages = [Package(package.name, package.version, "conda") for package in conda]
+        packages += _distributions_of_pypi(workspace.prefix)
+        report.packages(len(packages), len(packages))
+        _check_against_lock(plan, pypi)
+        record_result(plan, workspace, version, pypi)
+        return BuiltEnvironment(
+            workspace.prefix, workspace.python, version, self.name, self.version, tuple(packages)
+        )
+
+    def _run(self, plan: BuildPlan, workspace: Workspace, report: Report) -> Completed:
+        """pixi's work. Raises BuildError with its cause where it fails."""
+        is_frozen = self._write_workspace(plan, workspace, report)
+        progress = PixiProgress(
+            report, workspace.directory, workspace.prefix, has_lock=is_frozen, wants_pypi=bool(plan.pypi)
+        )
         completed = run_logged(
-            self.command(workspace),
+            [*self.command(workspace), *(["--frozen"] if is_frozen else [])],
             env=self.environment(),
             cwd=workspace.directory,
-            report=WorkingReport(report, workspace.prefix),
+            report=progress,
             timeout_s=_TIMEOUT_S,
+            on_line=progress.line,
         )
         if completed.returncode != 0:
             raise explain(plan, workspace, completed, self._settings, report)
-        packages = self._packages(workspace, report)
-        version = next((p.version for p in packages if p.name == "python"), None)
-        if version is None:
-            raise _no_python_inside(workspace, completed)
-        return BuiltEnvironment(
-            workspace.prefix, workspace.python, version, self.name, self.version, packages
-        )
+        return completed
 
     def command(self, workspace: Workspace) -> list[str]:
         """Without a terminal pixi shows no bars; `-v` makes it say at least what it warns of."""
@@ -69,9 +101,11 @@ class PixiEngine:
         }
         return clean_environment(self._settings.environ, {**self._settings.pixi_environment(), **own})
 
-    def _write_workspace(self, plan: BuildPlan, workspace: Workspace) -> None:
-        """The manifest, and the highest layer of pixi's configuration: a user's `detached-environments` would move
-        the prefix, and what only `PIXI_HOME` or `PIXI_CONFIG_FILE` led to has to be said again."""
+    def _write_workspace(self, plan: BuildPlan, workspace: Workspace, report: Report) -> bool:
+        """Writes the manifest, pixi.lock if the plan's lock is everything, and the highest layer of pixi's
+        configuration: a user's `detached-environments` would move the prefix, and what only `PIXI_HOME` or
+        `PIXI_CONFIG_FILE` led to has to be said again. Returns whether there is a lock.
+        """
         configuration = workspace.directory / ".pixi" / "config.toml"
         configuration.parent.mkdir(parents=True, exist_ok=True)
         lines = ["detached-environments = false"]
@@ -82,15 +116,15 @@ class PixiEngine:
         write_atomically(configuration, "".join(f"{line}\n" for line in lines).encode(), mode=0o600)
         text = manifest_for(self._binary, plan, self._settings)
         write_atomically(workspace.manifest_path, text.encode(), mode=0o600)
-
-    def _packages(self, workspace: Workspace, report: Report) -> tuple[Package, ...]:
-        """What is in the prefix, read from the records that every installer leaves there, not from pixi's words."""
-        conda = [_conda_package(path) for path in sorted((workspace.prefix / "conda-meta").glob("*.json"))]
-        of_conda = {name for package, names in conda for name in names}
-        pypi = [package for package in _distributions(workspace.prefix) if package.name not in of_conda]
-        packages = (*(package for package, _ in conda), *pypi)
-        report.packages(len(packages), len(packages))
-        return packages
+        lock = plan.lock
+        if lock is None or not is_all_there(plan) or not lock.conda:
+            return False
+        fetcher = Fetcher(self._settings, check=report.check)
+        pypi = located(lock.pypi, plan.spec.path.parent, self._settings, fetcher)
+        index = str(plan.pypi_options.get("index-url") or DEFAULT_INDEX_URL)
+        text = pixi_lock_text(dataclasses.replace(lock, pypi=pypi), without_credentials(index))
+        write_atomically(workspace.directory / "pixi.lock", text.encode())
+        return True
 
 
 def manifest_for(binary: PixiBinary, plan: BuildPlan, settings: UserSettings) -> str:
@@ -102,51 +136,34 @@ def manifest_for(binary: PixiBinary, plan: BuildPlan, settings: UserSettings) ->
     return plan.manifest(rich_platforms=binary.reads_rich_platforms, own_names=bool(settings.conda_mirrors))
 
 
-class WorkingReport:
-    """Shows that pixi is getting on: it says nothing while it works, so the packages in the prefix are counted."""
-
-    def __init__(self, report: Report, prefix: Path) -> None:
-        self._report = report
-        self._prefix = prefix
-        self._seen = 0
-        self.phase, self.packages = report.phase, report.packages
-        self.log, self.percent, self.pypi_turn = report.log, report.percent, report.pypi_turn
-
-    def check(self) -> None:
-        self._report.check()
-        count = sum(1 for _ in (self._prefix / "conda-meta").glob("*.json")) + len(
-            _distributions(self._prefix)
-        )
-        if count != self._seen:
-            if self._seen == 0:
-                self._report.phase(Phase.INSTALLING, "pixi fills the environment")
-            self._seen = count
-            self._report.packages(count, 0)
+def _start_over(workspace: Workspace) -> None:
+    remove_tree(workspace.directory / ".pixi")
+    (workspace.directory / "pixi.lock").unlink(missing_ok=True)
 
 
-def _conda_package(path: Path) -> tuple[Package, frozenset[str]]:
-    """A record of conda-meta, and the names of the distributions among its files."""
-    record: Mapping[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    files = record.get("files")
-    names = frozenset(
-        _distribution(Path(str(file)).parent).name
-        for file in (files if isinstance(files, list) else [])
-        if str(file).endswith((".dist-info/METADATA", ".egg-info/PKG-INFO"))
-    )
-    return Package(str(record["name"]), str(record["version"]), "conda"), names
+def _check_against_lock(plan: BuildPlan, pypi: Iterable[PypiPackage]) -> None:
+    """Where pixi looked for the locked versions itself, their files must be the locked ones."""
+    locked = {package.name: package for package in plan.lock.pypi} if plan.lock is not None else {}
+    for package in pypi:
+        ours = locked.get(package.name)
+        if ours is None or ours.version != package.version or not ours.files:
+            continue
+        wanted = {file.filename: file.sha256 for file in ours.files}
+        for file in package.files:
+            if file.sha256 != wanted.get(file.filename, file.sha256):
+                raise BuildError(
+                    BuildCause.CHECKSUM,
+                    f"pixi installed {file.filename!r} with sha256 {file.sha256}, and the lock of the pack says "
+                    f"{wanted[file.filename]}.",
+                )
 
 
-def _distributions(prefix: Path) -> list[Package]:
-    places = [
-        *prefix.glob("lib/python3*/site-packages/*.dist-info"),
-        *prefix.glob("Lib/site-packages/*.dist-info"),
-    ]
-    return [_distribution(path) for path in sorted(places)]
-
-
-def _distribution(directory: Path) -> Package:
-    name, _, version = directory.stem.partition("-")
-    return Package(re.sub(r"[-_.]+", "-", name).lower(), version, "pypi")
+def _distributions_of_pypi(prefix: Path) -> Iterator[Package]:
+    of_conda = distributions_of_conda(prefix)
+    for path in distributions(prefix):
+        name, _, version = path.stem.partition("-")
+        if normalised_name(name) not in of_conda:
+            yield Package(normalised_name(name), version, "pypi")
 
 
 def _no_python_inside(workspace: Workspace, completed: Completed) -> BuildError:

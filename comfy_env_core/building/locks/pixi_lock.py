@@ -81,8 +81,7 @@ def _package(location: str, fields: dict[str, str]) -> PypiPackage:
 
 def _location(package: PypiPackage) -> str:
     if package.files:
-        # One file an item: a wheel if there is one. uv lists the best first.
-        return next((f.url for f in package.files if f.filename.endswith(".whl")), package.files[0].url)
+        return min(package.files, key=_generality).url
     if "vcs" in package.source:
         vcs = package.source["vcs"]
         folder = f"?subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
@@ -91,11 +90,17 @@ def _location(package: PypiPackage) -> str:
     return str(archive.get("url") or package.source["directory"]["path"])
 
 
+def _generality(file: IndexedFile) -> tuple[bool, bool, bool]:
+    """An item names one file: a wheel rather than a source archive, one made for this platform and Python first."""
+    tags = file.filename.removesuffix(".whl").split("-")[-3:]
+    return not file.filename.endswith(".whl"), tags[-1] == "any", tags[1:2] in (["abi3"], ["none"])
+
+
 def _pypi_lines(package: PypiPackage) -> list[str]:
     location = _location(package)
-    lines = [f"- pypi: {_text(location)}", f"  name: {_text(package.name)}"]
-    if package.version:
-        lines.append(f"  version: {_text(package.version)}")
+    # The format demands a version also of a directory, which has none before it is built.
+    version = _text(package.version or "0")
+    lines = [f"- pypi: {_text(location)}", f"  name: {_text(package.name)}", f"  version: {version}"]
     archive = package.source.get("archive", {})
     sha256 = next(
         (f.sha256 for f in package.files if f.url == location), archive.get("hashes", {}).get("sha256")

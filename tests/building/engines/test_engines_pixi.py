@@ -193,7 +193,7 @@ def test_pixi_is_called_exactly_as_agreed_and_its_prefix_is_read_back(tmp_path: 
     }
     assert sum(package.name == "condalib" for package in built.packages) == 1
     assert (tmp_path / "bin/manifest.toml").read_text() == plan.manifest()
-    assert "WARN stand-in at work" in report.lines
+    assert " WARN stand-in at work" in report.lines
     assert report.phases[-1][0] in (Phase.RESOLVING, Phase.INSTALLING)
 
 
