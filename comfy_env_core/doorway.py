@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from comfy_env_core import bootstrap
+from comfy_env_core.environments.place import StoreUnreachable
 
 log = logging.getLogger("comfy-env")
 
@@ -57,8 +58,13 @@ def serve_comfy_env() -> None:
 
 
 def _prepare() -> str | None:
-    """Makes our own libraries importable; logs and returns what is missing and cannot be fetched."""
-    outcome = bootstrap.ensure_runtime(_store_root())
+    """Makes our own libraries importable; logs and returns what is in the way: a store or a library that is missing."""
+    try:
+        root = _store_root()
+    except StoreUnreachable as error:
+        log.error("%s", error)
+        return str(error)
+    outcome = bootstrap.ensure_runtime(root)
     if not outcome.missing:
         return None
     names = " ".join(outcome.missing)

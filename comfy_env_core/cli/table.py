@@ -14,7 +14,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "rebuild", "cancel", "roll-back", "run"),
     "Write files of a pack": ("init", "lock"),
     "Beside environments": ("node-packs", "apt-install"),
-    "Disk": ("gc",),
+    "Disk": ("gc", "move-store"),
 }
 
 

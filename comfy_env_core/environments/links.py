@@ -23,13 +23,13 @@ def link(site_dir: Path, environment: Environment) -> str | None:
     place = site_dir / environment.directory.name
     try:
         _remove_outdated(site_dir, environment)
-        if _is_link(place):
+        if is_link(place):
             if _leads_to(place, environment.directory):
                 return None
             os.unlink(place)
         elif place.exists():
             return f"No link {str(place)!r}: something that is not a link is already there; it is left alone."
-        _make_link(place, environment.directory)
+        make_link(place, environment.directory)
     except OSError as error:
         return (
             f"No link {str(place)!r} to the environment: {error.strerror or error}. "
@@ -41,14 +41,14 @@ def link(site_dir: Path, environment: Environment) -> str | None:
 def _remove_outdated(site_dir: Path, environment: Environment) -> None:
     """Links to other environments of the same store, or to nothing, are what an earlier version of the file left."""
     for place in site_dir.glob(f"{PREFIX_OF_NAME}*"):
-        if place.name == environment.directory.name or not _is_link(place):
+        if place.name == environment.directory.name or not is_link(place):
             continue
         target = Path(os.readlink(place).removeprefix("\\\\?\\"))
         if target.parent == environment.directory.parent or not place.exists():
             os.unlink(place)
 
 
-def _is_link(place: Path) -> bool:
+def is_link(place: Path) -> bool:
     """A symlink, or on Windows a junction, which `is_symlink` does not call one."""
     if place.is_symlink():
         return True
@@ -67,7 +67,8 @@ def _leads_to(place: Path, directory: Path) -> bool:
         return False  # it leads nowhere
 
 
-def _make_link(place: Path, directory: Path) -> None:
+def make_link(place: Path, directory: Path) -> None:
+    """A symlink, on Windows a junction. Raises OSError."""
     if sys.platform == "win32":
         # A symlink needs a privilege that ordinary users lack; a junction does not.
         _winapi.CreateJunction(str(directory), str(place))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from comfy_env_core.environments.environment import Environment
 from comfy_env_core.environments.home import user_home
+from comfy_env_core.environments.place import ensure_reachable
 from comfy_env_core.environments.workspace import PREFIX_OF_NAME, Workspace
 
 __all__ = ["Environment", "Store", "Workspace"]
@@ -23,12 +24,18 @@ class Store:
 
     @classmethod
     def default(cls, environ: Mapping[str, str] = os.environ) -> Store:
-        """`COMFY_ENV_ROOT`, else `C:/ce` on Windows (paths in prefixes are long), else `~/.ce`."""
+        """`COMFY_ENV_ROOT`, else `C:/ce` on Windows (paths in prefixes are long), else `~/.ce`.
+
+        Raises `StoreUnreachable` when it was moved to a disk that is not there now.
+        """
         # `set COMFY_ENV_ROOT="D:\ce"` keeps the quotes in the value.
         chosen = environ.get("COMFY_ENV_ROOT", "").strip().strip('"')
         if chosen:
-            return cls(Path(os.path.abspath(os.path.expanduser(chosen))))
-        return cls(Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce")
+            root = Path(os.path.abspath(os.path.expanduser(chosen)))
+        else:
+            root = Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce"
+        ensure_reachable(root)
+        return cls(root)
 
     def environment(self, environment_id: str) -> Environment:
         """The place of one environment. Ids are 8 hex digits; anything else raises ValueError, never a path."""
