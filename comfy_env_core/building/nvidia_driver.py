@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from comfy_env_core.processes import ask
+
 Version = tuple[int, int]
 
 _TIMEOUT_S = 10.0
@@ -63,9 +65,10 @@ def ask_nvidia_smi(environ: Mapping[str, str] = os.environ) -> NvidiaDriver | No
 
 def _output(argv: Sequence[str]) -> str:
     try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True).stdout
-    except (OSError, UnicodeDecodeError, subprocess.SubprocessError):
+        answer = ask(argv, timeout_s=_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired):
         return ""  # as good as no driver; what was found instead stands in the plan's notes
+    return answer.stdout.decode("utf-8", "replace") if answer.returncode == 0 else ""
 
 
 def load_nvml() -> Any:  # Any: a ctypes library has whatever functions are asked of it

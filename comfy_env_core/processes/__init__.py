@@ -5,5 +5,6 @@ from __future__ import annotations
 from comfy_env_core.processes.child import Child, spawn
 from comfy_env_core.processes.environment import clean_environment
 from comfy_env_core.processes.ladder import stop
+from comfy_env_core.processes.questions import ask
 
-__all__ = ["Child", "clean_environment", "spawn", "stop"]
+__all__ = ["Child", "ask", "clean_environment", "spawn", "stop"]

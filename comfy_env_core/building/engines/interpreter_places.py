@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.processes import ask
 
 _PYTHON_NAME = re.compile(r"python3\.\d+(\.exe)?")
 _CONDA_ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", ".conda")
@@ -124,9 +125,7 @@ def _launcher() -> Iterator[Path]:
     if os.name != "nt":
         return
     try:
-        listed = subprocess.run(
-            ["py", "-0p"], capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL
-        )
+        listed = ask(["py", "-0p"], timeout_s=10)
     except (OSError, subprocess.TimeoutExpired):
         return
     for line in listed.stdout.decode("utf-8", "replace").splitlines():

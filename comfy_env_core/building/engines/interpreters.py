@@ -20,6 +20,7 @@ from pathlib import Path
 from comfy_env_core.building.engines.interpreter_places import Candidate, candidates
 from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.processes import ask
 
 logger = logging.getLogger(__name__)
 
@@ -98,14 +99,8 @@ class Interpreters:
 def verify(candidate: Candidate) -> Interpreter | Refused:
     """Runs the candidate and checks version, processor and completeness."""
     try:
-        completed = subprocess.run(
-            [str(candidate.path), "-I", "-c", _QUESTION],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            env=candidate.environment,
-            check=False,
-        )
+        argv = [str(candidate.path), "-I", "-c", _QUESTION]
+        completed = ask(argv, timeout_s=_TIMEOUT_S, env=candidate.environment)
     except subprocess.TimeoutExpired:
         return Refused(candidate, f"gave no answer within {_TIMEOUT_S:g} s")
     except OSError as error:

@@ -19,7 +19,7 @@ from comfy_env_core.building.fetching import Fetcher, NotThere
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.environments.store import Store
-from comfy_env_core.processes import clean_environment
+from comfy_env_core.processes import ask, clean_environment
 
 PINNED_VERSION = "0.75.0"
 OLDEST_VERSION = (0, 50)  # `dependency-overrides` came with it
@@ -124,14 +124,8 @@ def find_pixi(store: Store, settings: UserSettings, log: Callable[[str], None]) 
 def ask_version(path: Path, environ: Mapping[str, str]) -> PixiBinary | str:
     """The pixi at `path`, or the reason why it is none."""
     try:
-        completed = subprocess.run(
-            [str(path), "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_VERSION_TIMEOUT_S,
-            env=clean_environment(environ, {"NO_COLOR": "1"}),
-            check=False,
-        )
+        env = clean_environment(environ, {"NO_COLOR": "1"})
+        completed = ask([str(path), "--version"], timeout_s=_VERSION_TIMEOUT_S, env=env)
     except subprocess.TimeoutExpired:
         return f"{path} gave no answer to --version within {_VERSION_TIMEOUT_S:g} s"
     except OSError as error:
