@@ -23,7 +23,10 @@ _NOTHING_READ = HostUse(HostNeed.NONE, imports_torch=False, evidence=())
 
 
 def env_file(named: Path) -> Path:
-    """The file that is named by its path or by its directory's. Raises CommandError, and ConfigError for a root file."""
+    """The file that is named by its path or by its directory's.
+
+    Raises CommandError for one that is not there, and ConfigError for a root file.
+    """
     path = Path(os.path.abspath(named / ENV_FILE_NAME if named.is_dir() else named))
     if not path.is_file():
         raise CommandError(f"There is no file {str(path)!r}. Name a {ENV_FILE_NAME}.", NOT_FOUND)

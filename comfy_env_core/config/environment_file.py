@@ -167,13 +167,16 @@ def _python(document: Document, dependencies: Mapping[str, Requirement]) -> str 
     if "python" not in dependencies:
         return None if top is None else read_python(document, ("python",), top)
     key: KeyPath = ("dependencies", "python")
-    if top is not None:
+    wanted = dependencies["python"]
+    if not isinstance(wanted, str):
+        raise document.error(
+            key, "python takes a version only", 'Write python = "3.11" at the top of the file'
+        )
+    below = read_python(document, key, wanted)
+    if top is not None and below != read_python(document, ("python",), top):
         problem = f"Python is asked for twice, here and as python = {top!r} at the top of the file"
         raise document.error(key, problem, "Keep the one at the top")
-    wanted = dependencies["python"]
-    if isinstance(wanted, str):
-        return read_python(document, key, wanted)
-    raise document.error(key, "python takes a version only", 'Write python = "3.11" at the top of the file')
+    return below
 
 
 def _env_vars(document: Document, value: Any) -> Mapping[str, str]:

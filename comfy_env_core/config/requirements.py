@@ -46,6 +46,7 @@ _PLACES = ("git", "path", "url")
 _GIT_REVISIONS = ("branch", "tag", "rev")
 
 _CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_CONDA_RANGE = re.compile(r"[\w.*!+<>=~,|() -]+")
 _PYPI_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _PYPI_CLAUSE = re.compile(r"(===|==|!=|~=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+_*-]*")
 _BARE_VERSION = re.compile(r"\d[A-Za-z0-9.!+_-]*(\.\*)?")
@@ -58,20 +59,49 @@ def read_conda(document: Document, key: KeyPath, value: Any) -> Mapping[str, Req
     for name, requirement in table(document, key, value).items():
         place = (*key, name)
         if not _CONDA_NAME.fullmatch(name):
-            remedy = f'Write the bare name, and the version on the right: {_bare(name)} = "*"'
-            raise document.error(place, f"{name!r} is not the name of a conda package", remedy)
+            raise document.error(place, f"{name!r} is not the name of a conda package", _conda_remedy(name))
         if isinstance(requirement, dict):
             _check_keys(document, place, requirement, CONDA_KEYS)
+            _check_conda_version(document, place, requirement.get("version", "*"))
         else:
-            _text(document, place, requirement)
+            _check_conda_version(document, place, _text(document, place, requirement))
     return dict(value)
+
+
+def _conda_remedy(name: str) -> str:
+    channel, separator, rest = name.partition("::")
+    if separator:
+        return f'Write {_bare(rest)} = {{ version = "*", channel = "{channel}" }}'
+    return f'Write the bare name, and the version on the right: {_bare(name)} = "*"'
+
+
+def _check_conda_version(document: Document, key: KeyPath, text: str) -> None:
+    """ConfigError for what is no range in conda's words; what is inside one is for the solver to say."""
+    if _CONDA_RANGE.fullmatch(text.strip()):
+        return
+    name, problem = dotted(key[-1:]), f"{text!r} is not a version of a conda package"
+    if caret := re.fullmatch(r"\^\s*(\d+)([\w.]*)", text.strip()):
+        remedy = f'Write {name} = ">={caret[1]}{caret[2]},<{int(caret[1]) + 1}"'
+        raise document.error(key, problem, remedy)
+    if "://" in text:
+        raise document.error(key, problem, f'Write {name} = {{ url = "{text}" }}')
+    raise document.error(key, problem, f'Write a range such as {name} = ">=1.2,<2", or "*" for any version')
 
 
 def read_pypi(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requirement]:
     """The [pypi-dependencies] table at `key`, unchanged; ConfigError for what pixi would not take."""
     _check_no_list(document, key, value)
+    spellings: dict[str, str] = {}
     for name, requirement in table(document, key, value).items():
         place = (*key, name)
+        other = spellings.setdefault(re.sub(r"[-_.]+", "-", name).lower(), name)
+        if other != name:
+            problem = f"{other} and {name} are one package to PyPI"
+            raise document.error(
+                place,
+                problem,
+                f"Keep one of them; {other} stands on line {document.place((*key, other)).line}",
+            )
         _check_pypi_name(document, place, name)
         if isinstance(requirement, dict):
             _check_pypi_table(document, place, requirement)
@@ -159,6 +189,9 @@ def _check_pypi_version(document: Document, key: KeyPath, text: str) -> None:
         version = text.strip()
         remedy = f'Write {name} = "=={version}" for this version, or ">={version.removesuffix(".*")}" for it or newer'
         raise document.error(key, f"{text!r} has no comparison, which PyPI versions need", remedy)
+    if "://" in text:
+        place = inline(read_line(f"{key[-1]} @ {text}").requirement)
+        raise document.error(key, f"{text!r} is a place, not a version", f"Write {name} = {place}")
     for clause in text.rstrip(", ").split(","):
         if not _PYPI_CLAUSE.fullmatch(clause.strip()):
             remedy = f'Write a range such as {name} = ">=1.2,<2", or "*" for any version'

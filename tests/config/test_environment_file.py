@@ -97,6 +97,10 @@ def test_python_among_the_conda_packages_is_the_python_asked_for(env: Reader) ->
     assert list(spec.dependencies) == ["av"]
 
 
+def test_python_may_stand_in_both_places_if_they_say_the_same(env: Reader) -> None:
+    assert env('python = "3.11"\n[dependencies]\npython = "3.11.*"\n').python == "3.11"
+
+
 def test_byte_order_mark_and_windows_line_ends_are_read_like_any_others(env: Reader) -> None:
     spec = env('\ufeffpython = "3.11"\r\n\r\n[cuda]\r\npackages = [\r\n  "x",\r\n]\r\n')
     assert spec.python == "3.11"
