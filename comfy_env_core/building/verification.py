@@ -13,7 +13,7 @@ from comfy_env_core.building.commands import Completed, run_logged
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.gpu_traces import find_gpu_traces
 from comfy_env_core.building.plan import BuildPlan
-from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.report import Phase, QuietReport, Report
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.processes import clean_environment
 
@@ -66,6 +66,26 @@ def verify(built: BuiltEnvironment, plan: BuildPlan, report: Report) -> None:
         argv, env=env, cwd=built.prefix, report=report, timeout_s=TIMEOUT_S, on_line=on_line
     )
     _check(completed, outcomes, last, plan, built)
+
+
+def try_package(python: Path, prefix: Path, name: str) -> str | None:
+    """Why a package of an environment does not import; None if it does, or has nothing to import.
+
+    Raises BuildError (TIMED_OUT, INTERNAL) when the interpreter does not end or does not start.
+    """
+    argv: list[str | Path] = [python, "-I", "-u", _PROBE, json.dumps([name])]
+    completed = run_logged(
+        argv, env=probe_environment(prefix, {}), cwd=prefix, report=QuietReport(), timeout_s=TIMEOUT_S
+    )
+    outcomes = [record for line in completed.lines if (record := _record(line)) and "outcome" in record]
+    if not outcomes:
+        return "\n".join(
+            [f"the interpreter ended with {_exit_name(completed.returncode)}", *completed.tail(3)]
+        )
+    if outcomes[-1]["outcome"] != "failed":
+        return None
+    lines = str(outcomes[-1]["error"]).strip().splitlines()
+    return lines[-1] if lines else "no message"
 
 
 def probe_environment(prefix: Path, env_vars: Mapping[str, str]) -> dict[str, str]:

@@ -212,7 +212,8 @@ def test_name_that_is_taken_meanwhile_is_left_alone(custom_nodes: Path) -> None:
 def test_staging_of_a_living_process_is_not_taken_for_a_leftover(custom_nodes: Path) -> None:
     with staging.staging_directory(custom_nodes) as directory:
         assert str(os.getpid()) in directory.name
-        assert staging.remove_leftovers(custom_nodes) == ()
+        assert staging.leftovers(custom_nodes) == ()
+        staging.remove_leftovers(custom_nodes)
         assert directory.is_dir()
     assert list(custom_nodes.iterdir()) == []
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
+from comfy_env_core.cli.doctor.beside import check_memory, check_prerequisites
 from comfy_env_core.cli.doctor.finding import Finding, Level, fail
+from comfy_env_core.cli.doctor.installed import check_installed
 from comfy_env_core.cli.doctor.network import check_certificates, check_places
 from comfy_env_core.cli.doctor.package import check_package
 from comfy_env_core.cli.doctor.storage import check_place_of_environments, check_store
@@ -25,12 +27,14 @@ from comfy_env_core.cli.exit_codes import FAILED, FINE
 _CHECKS = (
     check_comfyui,
     check_python,
+    check_memory,
     check_store,
     check_place_of_environments,
     check_encoding,
     check_settings,
     check_engine,
     check_interpreters,
+    check_prerequisites,
     check_certificates,
     check_places,
 )
@@ -40,13 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--package",
         metavar="NAME",
-        help="look for this PyPI package instead: where it is, and whether it runs here",
+        help="look for this PyPI package instead: where it is, whether it runs here, and whether it imports in the "
+        "environments that have it",
     )
 
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED when something would make builds fail."""
-    findings = check_package(context, options.package) if options.package else _everything(context)
+    findings = _of_package(context, options.package) if options.package else _everything(context)
     told: list[Finding] = []
     for finding in findings:
         told.append(finding)
@@ -62,6 +67,12 @@ def run(options: argparse.Namespace, context: Context) -> int:
             f"{counts[Level.FAIL]} to mend, {counts[Level.WARN]} to know of, {counts[Level.OK]} fine."
         )
     return FAILED if any(finding.level is Level.FAIL for finding in told) else FINE
+
+
+def _of_package(context: Context, name: str) -> Iterator[Finding]:
+    """Where it can be had, then what became of it in the environments that have it."""
+    yield from check_package(context, name)
+    yield from check_installed(context, name)
 
 
 def _everything(context: Context) -> Iterator[Finding]:
@@ -81,7 +92,7 @@ COMMAND = Command(
         Example("", "store, disk, GPU, engine, interpreters, certificates, indexes"),
         Example(
             "--package open3d",
-            "which indexes have it, for which Pythons and systems, and whether it runs here",
+            "which indexes have it, for which Pythons and systems, and whether it imports where it is installed",
         ),
         Example("--json", "for a bug report"),
     ),

@@ -53,12 +53,13 @@ def publish(directory: Path, target: Path) -> None:
     sync_directory(target.parent)
 
 
-def remove_leftovers(custom_nodes: Path) -> tuple[Path, ...]:
-    """Deletes what fetches of processes that are gone have left; returns what was there."""
-    left = []
-    for path in custom_nodes.glob(".comfy-env-fetch-*.disabled"):
-        match = _NAME.fullmatch(path.name)
-        if match is not None and not psutil.pid_exists(int(match.group(1))):
-            delete_tree(path)
-            left.append(path)
-    return tuple(left)
+def remove_leftovers(custom_nodes: Path) -> None:
+    """Deletes what fetches of processes that are gone have left."""
+    for path in leftovers(custom_nodes):
+        delete_tree(path)
+
+
+def leftovers(custom_nodes: Path) -> tuple[Path, ...]:
+    """Staging directories of processes that are gone."""
+    found = ((path, _NAME.fullmatch(path.name)) for path in custom_nodes.glob(".comfy-env-fetch-*.disabled"))
+    return tuple(path for path, match in found if match is not None and not psutil.pid_exists(int(match[1])))

@@ -1,0 +1,51 @@
+"""A package in the environments that have it: in which version, and whether it imports there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.verification import try_package
+from comfy_env_core.cli.context import Context
+from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.cli.exit_codes import CommandError
+from comfy_env_core.cli.known import look
+from comfy_env_core.environments.meta import DamagedMeta, MetaPackage
+from comfy_env_core.environments.workspace import Workspace
+
+
+def check_installed(context: Context, name: str) -> Iterator[Finding]:
+    """Each environment once, whichever packs share it. Starts their interpreters."""
+    try:
+        known = look(context)
+    except CommandError:
+        return  # there is no ComfyUI around: then there are indexes alone to look at
+    users: dict[Workspace, list[str]] = {}
+    for one in known:
+        if one.serving is not None:
+            users.setdefault(one.serving, []).append(one.site.id)
+    for workspace, sites in users.items():
+        yield from _in_environment(workspace, ", ".join(sites), name)
+
+
+def _in_environment(workspace: Workspace, sites: str, name: str) -> Iterator[Finding]:
+    subject = f"in {workspace.environment_id}"
+    rebuild = f"`rebuild {workspace.environment_id}` makes the environment anew."
+    try:
+        package = _find(workspace, name)
+    except DamagedMeta as error:
+        yield warn(subject, str(error), rebuild)
+        return
+    if package is None:
+        return
+    what = f"{package.name} {package.version} from {package.source}, for {sites}"
+    problem = try_package(workspace.python, workspace.prefix, package.name)
+    if problem is None:
+        yield ok(subject, f"{what}: imports")
+    else:
+        yield fail(subject, f"{what}: does not import: {problem}", rebuild)
+
+
+def _find(workspace: Workspace, name: str) -> MetaPackage | None:
+    wanted = normalised_name(name)
+    return next((one for one in workspace.read_meta().packages if normalised_name(one.name) == wanted), None)
