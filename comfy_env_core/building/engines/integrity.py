@@ -37,10 +37,13 @@ def damaged_conda_packages(prefix: Path) -> tuple[str, ...]:
 
 
 def damaged_in_cache(packages_dir: Path) -> tuple[Path, ...]:
-    """The unpacked conda packages in rattler's cache with a file that is missing or of another size."""
+    """The unpacked conda packages in rattler's cache with a file that is missing or of another size.
+
+    Names that begin with a dot are half unpacked: rattler was interrupted there, and takes none of it for a package.
+    """
     return tuple(
         directory
-        for directory in sorted(packages_dir.glob("*-*-*"))
+        for directory in sorted(packages_dir.glob("[!.]*-*-*"))
         if directory.is_dir() and _is_damaged_package(directory)
     )
 
