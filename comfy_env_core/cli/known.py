@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.running_job import RunningJob, read_running_job
 from comfy_env_core.cli.context import Context
@@ -23,7 +24,7 @@ class KnownSite:
     - `serving`: the generation that its nodes would run in now, None before the first build.
     - `failure`: why there is none, as far as that is known without building.
     - `running`: the build under way, in whatever process. `last_build`: how the last one failed, None if it did not.
-    - `nodes`: as the last description has them.
+    - `nodes`: as the last description has them. `lock_note`: why the lock that the pack ships is not used.
     """
 
     site: Site
@@ -34,6 +35,7 @@ class KnownSite:
     running: RunningJob | None
     last_build: str | None
     nodes: tuple[str, ...]
+    lock_note: str | None
 
     @property
     def is_built(self) -> bool:
@@ -48,12 +50,15 @@ def look(context: Context) -> tuple[KnownSite, ...]:
 
 
 def _known(context: Context, runtime: SiteRuntime) -> KnownSite:
-    environment, failure = runtime.environment, runtime.failure
-    if environment is None and failure is None:
+    environment, failure, lock_note = runtime.environment, runtime.failure, None
+    if failure is None and (environment is None or (runtime.site.directory / LOCK_NAME).exists()):
         try:
-            environment = context.store.environment(context.plan(runtime.site).environment_id)
+            plan = context.plan(runtime.site)
         except BuildError as error:
             failure = failure_of(error, None)
+        else:
+            environment = context.store.environment(plan.environment_id)
+            lock_note = _lock_note(plan)
     is_done = environment is not None and environment.is_done()
     serving = environment.current() if environment is not None and is_done else runtime.serving
     return KnownSite(
@@ -65,7 +70,13 @@ def _known(context: Context, runtime: SiteRuntime) -> KnownSite:
         running=read_running_job(environment) if environment is not None else None,
         last_build=read_outcome(environment.log_path) if environment is not None and not is_done else None,
         nodes=runtime.record.node_names() if runtime.record is not None else (),
+        lock_note=lock_note,
     )
+
+
+def _lock_note(plan: BuildPlan) -> str | None:
+    """A plan that ships a lock and is not made from it says so."""
+    return next((note for note in plan.notes if note.startswith(f"{LOCK_NAME} is not used")), None)
 
 
 def plan_or_none(context: Context, site: Site) -> BuildPlan | None:

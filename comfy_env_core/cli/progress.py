@@ -21,6 +21,8 @@ from comfy_env_core.sites.runtime import SiteStatus
 log = logging.getLogger("comfy-env")
 
 _REDRAW_S = 0.5
+#: A tool that has said nothing for so long is told to be silent, so that nobody takes it for one that works.
+_SILENT_S = 15.0
 #: More bars than this are told as a number: the terminal may have no more lines.
 _MOST_BARS = 8
 _BAR_COLUMNS = 16
@@ -162,8 +164,9 @@ class BuildBars:
         for job, began in self._running.values():
             phase = job.phase.value if job.phase is not None else job.state.value
             text = f"{phase}: {job.text}" if job.text else phase
-            percent = 100 * job.packages_done / job.packages_total if job.packages_total else None
-            yield Row(self._names(job.environment_id), text, percent, self._clock() - began)
+            if job.quiet_s >= _SILENT_S:
+                text = f"silent for {job.quiet_s:.0f} s, {text}"
+            yield Row(self._names(job.environment_id), text, job.percent, self._clock() - began)
 
     def _descriptions(self) -> Iterator[Row]:
         for site_id, began in self._describing.items():

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from comfy_env_core.building.distribution_names import DISTRIBUTION_OF_MODULE, distribution_of_module
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.config.markers import UnknownMarker, selectors
 from comfy_env_core.config.requirement_lines import NotARequirement, read_line
@@ -17,27 +18,6 @@ from comfy_env_core.discovery.host_names import HOST_MODULES, TORCH_FAMILY
 from comfy_env_core.discovery.imports import Import, read_imports
 from comfy_env_core.discovery.walking import walk
 
-#: Module → distribution where the names differ and ComfyUI's Python cannot tell. Source: the "Project description" of
-#: each on PyPI.
-_DISTRIBUTIONS: Mapping[str, str] = {
-    "Crypto": "pycryptodome",
-    "OpenGL": "PyOpenGL",
-    "PIL": "pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "pymupdf",
-    "igl": "libigl",
-    "jwt": "pyjwt",
-    "OpenEXR": "openexr",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "usb": "pyusb",
-    "yaml": "pyyaml",
-    "zmq": "pyzmq",
-}
 #: Directories whose files do not run when the nodes do.
 _NOT_NODES = re.compile(
     r"(^|/)(tests?|docs?|examples?|scripts|tools|setup\.py|install\.py|conftest\.py)(/|$)"
@@ -119,8 +99,15 @@ def _from_imports(directory: Path) -> Iterator[Wanted]:
             if earlier is None or (earlier[0].is_guarded and not each.is_guarded):
                 found[top] = (each, f"{relative}, line {each.line}")
     for top, (each, place) in sorted(found.items()):
-        name = _DISTRIBUTIONS.get(top) or next(iter(distributions.get(top, ())), top)
+        name = _distribution(top, distributions)
         yield Wanted(name, "*", f"imported by {place}", is_sure=not each.is_guarded)
+
+
+def _distribution(module: str, installed: Mapping[str, list[str]]) -> str:
+    """The usual one, else the one that brings the module to ComfyUI's Python, else a guess."""
+    if module in DISTRIBUTION_OF_MODULE or module not in installed:
+        return distribution_of_module(module)
+    return installed[module][0]
 
 
 def _source_files(directory: Path) -> list[Path]:

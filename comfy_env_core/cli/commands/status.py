@@ -38,7 +38,8 @@ def run(options: argparse.Namespace, context: Context) -> int:
 
 
 def as_json(known: KnownSite) -> dict[str, Any]:
-    """`{"id", "pack", "state", "environment_id", "generation", "serving", "failure", "last_build", "build", "nodes"}`.
+    """`{"id", "pack", "state", "environment_id", "serving", "failure", "last_build", "build", "nodes", "log_path",
+    "lock_note"}`.
 
     `state`: "ready", "built" (its nodes were not imported yet), "building", "stale", "failed" or "unbuilt". `serving`:
     `{"environment_id", "generation", "python"}` or None. `failure`: as in GET /comfy-env/status. `build`: the fields of
@@ -62,6 +63,7 @@ def as_json(known: KnownSite) -> dict[str, Any]:
         "build": known.running.as_json() if known.running is not None else None,
         "nodes": list(known.nodes),
         "log_path": str(environment.log_path) if environment is not None else None,
+        "lock_note": known.lock_note,
     }
 
 
@@ -102,6 +104,8 @@ def _detail(known: KnownSite) -> str:
         told.append(f"{count} node{'' if count == 1 else 's'}, generation {known.serving.number}")
     elif known.is_built:
         told.append("its nodes are imported at the next start of ComfyUI")
+    if known.lock_note is not None:
+        told.append(known.lock_note)
     return "; ".join(told) or "not built yet"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform as system
 from collections.abc import Iterator, Sequence
 
+from comfy_env_core.building.distribution_names import likely_names
 from comfy_env_core.building.engines.availability import (
     Target,
     exists_for,
@@ -16,12 +17,18 @@ from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.indexes import TORCH_FAMILY, torch_index
 from comfy_env_core.building.platform import Platform
-from comfy_env_core.building.simple_index import IndexFile, normalised, project_files
+from comfy_env_core.building.simple_index import (
+    IndexFile,
+    normalised,
+    offered_files,
+    project_files,
+)
 from comfy_env_core.building.user_settings import UserSettings, redact
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
 
 _TIMEOUT_S = 20.0
+_MOST_GUESSES = 4
 _SERIES = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
@@ -37,7 +44,10 @@ def check_package(context: Context, name: str) -> Iterator[Finding]:
             continue
         everything += files
         yield _on_index(redact(index), name, files)
-    yield from _sum_up(name, everything)
+    if everything:
+        yield from _sum_up(name, everything)
+    else:
+        yield _unknown(name, settings)
 
 
 def _indexes(settings: UserSettings, name: str) -> list[str]:
@@ -56,10 +66,6 @@ def _on_index(index: str, name: str, files: Sequence[IndexFile]) -> Finding:
 
 def _sum_up(name: str, files: Sequence[IndexFile]) -> Iterator[Finding]:
     platform = Platform.current()
-    if not files:
-        remedy = "Check the name (the one to install may differ from the one to import), or look for it on conda-forge."
-        yield fail(name, "none of your indexes has it", remedy)
-        return
     own = Target(system.python_version(), platform)
     here = [file for file in files if own.takes(file)]
     wheels = [file for file in here if file.filename.endswith(".whl")]
@@ -76,6 +82,25 @@ def _sum_up(name: str, files: Sequence[IndexFile]) -> Iterator[Finding]:
             f'Ask for one of them in the file: python = "{others[-1]}".' if others else "Look on conda-forge."
         )
         yield fail(name, f"nothing runs on {own}. {exists_for(files, name, own)}", remedy)
+
+
+def _unknown(name: str, settings: UserSettings) -> Finding:
+    """Names that are easily mixed up are looked for, since only an index knows which of them exist."""
+    fetcher = Fetcher(settings, timeout_s=_TIMEOUT_S)
+    guesses = likely_names(name)[:_MOST_GUESSES]
+    meant = next((other for other in guesses if _is_offered(other, settings, fetcher)), None)
+    if meant is not None:
+        remedy = f"Did you mean {meant}? The name to install may differ from the one to import."
+    else:
+        remedy = "Check the name (the one to install may differ from the one to import), or look for it on conda-forge."
+    return fail(name, "none of your indexes has it", remedy)
+
+
+def _is_offered(name: str, settings: UserSettings, fetcher: Fetcher) -> bool:
+    try:
+        return next(offered_files(name, settings, fetcher), None) is not None
+    except BuildError:
+        return False  # no index answered, which is told already
 
 
 def _has_wheel(files: Sequence[IndexFile], target: Target) -> bool:
