@@ -39,7 +39,7 @@ def ensure_runtime(store_root: Path, *, budget_s: float = NETWORK_BUDGET_S) -> B
     if not missing:
         return Bootstrap()
     directory = store_root / "runtime" / _directory_name(missing)
-    if not (directory / ".complete").is_file():
+    if not os.path.isfile(directory / ".complete"):
         problem = _fetch_within(missing, directory, budget_s)
         if problem:
             return Bootstrap(missing, problem)

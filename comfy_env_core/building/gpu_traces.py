@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 #: Below this everything is looked for; tests have one of their own.
@@ -59,26 +59,28 @@ class GpuTraces:
 def find_gpu_traces(root: Path = _ROOT) -> GpuTraces:
     return GpuTraces(
         makers=_makers_on_the_bus(root / _PCI_DEVICES),
-        nvidia_driver=any((root / place).exists() for place in _NVIDIA_DRIVER),
+        nvidia_driver=any(os.path.exists(root / place) for place in _NVIDIA_DRIVER),
         rocm=_rocm_version(root),
     )
 
 
 def driver_key(root: Path = _ROOT) -> str:
     """Changes when a driver is installed, removed or updated. A few `stat`s: this is asked at every start."""
-    present = [place for place in _NVIDIA_DRIVER if (root / place).exists()]
+    present = [place for place in _NVIDIA_DRIVER if os.path.exists(root / place)]
     return "\n".join([*present, _text(root / _NVIDIA_DRIVER[0]), _text(root / _ROCM_VERSION)])
 
 
 def _makers_on_the_bus(bus: Path) -> frozenset[Maker] | None:
-    if not bus.is_dir() or not any(bus.iterdir()):
+    try:
+        devices = tuple(bus.iterdir())
+    except OSError:
         return None
-    return frozenset(_display_makers(bus))
+    return frozenset(_display_makers(devices)) if devices else None
 
 
-def _display_makers(bus: Path) -> Iterator[Maker]:
+def _display_makers(devices: Iterable[Path]) -> Iterator[Maker]:
     known = {maker.value: maker for maker in Maker}
-    for device in bus.iterdir():
+    for device in devices:
         # Intel's and AMD's host bridges are on every board: only a display device counts.
         if _text(device / "class").startswith(_DISPLAY_CLASS):
             maker = known.get(_text(device / "vendor").strip())

@@ -134,7 +134,8 @@ def _user_directory(environ: Mapping[str, str], home: Path) -> Path:
 def _existing(paths: Iterable[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in paths:
-        if path not in seen and path.is_file():
+        # Not `path.is_file()`, which raises where a directory may not be read: HOME=/root for a user who is not root.
+        if path not in seen and os.path.isfile(path):
             seen.add(path)
             yield path
 

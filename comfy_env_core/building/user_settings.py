@@ -211,7 +211,7 @@ def _security(
         *pixi_pypi.words("allow-insecure-host"),
     )
     return {
-        "ca_bundle": next((Path(text) for text in candidates if text and Path(text).exists()), None),
+        "ca_bundle": next((Path(text) for text in candidates if text and os.path.exists(text)), None),
         "client_certificate": _path(_first(environ.get("SSL_CLIENT_CERT"), pip.text("client-cert"))),
         "system_certificates": any(
             _is_true(environ.get(name)) for name in ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
@@ -263,9 +263,9 @@ def _index_words(text: str | None) -> tuple[str, ...]:
 def _is_usable(link: str) -> bool:
     """False for a local directory that does not exist: pip passes over it, uv would stop the build."""
     if re.match(r"[A-Za-z]:[\\/]", link) or "://" not in link:
-        return Path(link).expanduser().exists()
+        return os.path.exists(os.path.expanduser(link))
     parts = urlsplit(link)
-    return parts.scheme != "file" or Path(local_path(link)).exists()
+    return parts.scheme != "file" or os.path.exists(local_path(link))
 
 
 def local_path(url: str) -> str:

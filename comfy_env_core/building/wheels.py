@@ -93,7 +93,7 @@ def install_wheels(
     Does nothing if the stamp is there already. Two processes may do this at once: the first rename wins, the other's
     copy is thrown away. Raises BuildError as `fetch_wheel` does.
     """
-    if (target / STAMP_NAME).is_file():
+    if os.path.isfile(target / STAMP_NAME):
         return
     fetcher = fetcher or Fetcher(settings)
     try:

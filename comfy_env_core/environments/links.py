@@ -50,7 +50,7 @@ def _remove_outdated(site_dir: Path, environment: Environment) -> None:
 
 def is_link(place: Path) -> bool:
     """A symlink, or on Windows a junction, which `is_symlink` does not call one."""
-    if place.is_symlink():
+    if os.path.islink(place):
         return True
     if sys.platform != "win32":
         return False

@@ -18,7 +18,7 @@ class StoreUnreachable(Exception):
 
 def ensure_reachable(place: Path) -> None:
     """Raises `StoreUnreachable`. Ends a move that was interrupted between its last two steps, see `moving`."""
-    if place.exists():
+    if os.path.exists(place):
         return
     if is_link(place):
         raise StoreUnreachable(
@@ -26,7 +26,7 @@ def ensure_reachable(place: Path) -> None:
             f"start again. If it is lost, delete the link {str(place)!r}, and everything is built anew."
         )
     successor = successor_of(place)
-    if is_link(successor) or successor.exists():
+    if is_link(successor) or os.path.exists(successor):
         os.rename(successor, place)
         ensure_reachable(place)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Workspace:
 
     def is_done(self) -> bool:
         """Whether it was filled and verified. Costs one stat; the file is written atomically, last."""
-        return self.done_path.exists()
+        return os.path.exists(self.done_path)
 
     def read_meta(self) -> Meta:
         """What its build recorded. Raises `DamagedMeta` when it is missing or cannot be read."""

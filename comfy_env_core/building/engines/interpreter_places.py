@@ -68,7 +68,7 @@ def _versions(directory: Path) -> Iterator[Path]:
         return
     for installation in sorted(installations, key=_version_key, reverse=True):
         for name in ("bin/python3", "bin/python", "python.exe"):
-            if (installation / name).is_file():
+            if os.path.isfile(installation / name):
                 yield installation / name
                 break
 
@@ -150,5 +150,5 @@ def _conda(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
     prefixes += [Path(line) for line in listed if line.strip()]
     for prefix in prefixes:
         python = prefix / ("python.exe" if os.name == "nt" else "bin/python")
-        if python.is_file() and (prefix / "conda-meta").is_dir():
+        if os.path.isfile(python) and os.path.isdir(prefix / "conda-meta"):
             yield python

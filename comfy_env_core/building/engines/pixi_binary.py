@@ -106,7 +106,7 @@ def find_pixi(store: Store, settings: UserSettings, log: Callable[[str], None]) 
     """
     for path in places(store, settings):
         is_demanded = path == settings.pixi_path
-        if not path.is_file() and not is_demanded:
+        if not os.path.isfile(path) and not is_demanded:
             continue
         binary = ask_version(path, settings.environ)
         if isinstance(binary, PixiBinary) and binary.is_recent_enough:
