@@ -44,10 +44,17 @@ class Store:
         return Environment(self.root / f"{PREFIX_OF_NAME}{environment_id}")
 
     def environments(self) -> Iterator[Environment]:
-        """Every environment that has a directory, built or not, in the order of their ids."""
-        for directory in sorted(self.root.glob(f"{PREFIX_OF_NAME}*")):
+        """Every environment that has a directory, built or not, in the order of their ids.
+
+        None where the store is missing or may not be read.
+        """
+        try:
+            entries = sorted(self.root.iterdir())
+        except OSError:
+            return
+        for directory in entries:
             name = directory.name.removeprefix(PREFIX_OF_NAME)
-            if _is_id(name) and directory.is_dir() and not directory.is_symlink():
+            if name != directory.name and _is_id(name) and directory.is_dir() and not directory.is_symlink():
                 yield Environment(directory)
 
     @property

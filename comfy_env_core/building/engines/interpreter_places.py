@@ -73,6 +73,14 @@ def _versions(directory: Path) -> Iterator[Path]:
                 break
 
 
+def _entries(directory: Path) -> list[Path]:
+    """Sorted; none where the directory is missing or may not be read."""
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
+
+
 def _version_key(directory: Path) -> tuple[int, ...]:
     match = re.search(r"\d+(?:\.\d+)+", directory.name)
     return tuple(int(part) for part in match[0].split(".")) if match else ()
@@ -142,7 +150,7 @@ def _conda(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
     prefixes: list[Path] = []
     for root in roots:
         prefixes.append(root)
-        prefixes += sorted((root / "envs").glob("*"))
+        prefixes += _entries(root / "envs")
     try:
         listed = (home / ".conda/environments.txt").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
