@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Mapping
@@ -57,19 +58,23 @@ class Document:
 
     def line_of(self, key: KeyPath) -> int | None:
         """The line of a key of the file, or of the nearest key around it."""
-        lines = key_lines(self.text)
         for length in range(len(key), 0, -1):
-            if key[:length] in lines:
-                return lines[key[:length]]
+            if key[:length] in self._lines:
+                return self._lines[key[:length]]
         return None
 
     def written_value(self, key: KeyPath) -> str | None:
         """A number as it stands in the file, where TOML's 3.1 was written 3.10; None if it does not follow its key."""
-        line = key_lines(self.text).get(self.place(key).key)
+        line = self._lines.get(self.place(key).key)
         if line is None:
             return None
         _, *values = self.text.split("\n")[line - 1].partition("#")[0].split("=")
         return values[0].strip() if len(values) == 1 else None
+
+    @functools.cached_property
+    def _lines(self) -> Mapping[KeyPath, int]:
+        """Found when something has to be told of; most files are read without."""
+        return key_lines(self.text)
 
     def error(self, key: KeyPath, problem: str, remedy: str) -> ConfigError:
         return self.error_at(self.place(key), problem, remedy)

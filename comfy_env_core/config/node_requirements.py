@@ -20,19 +20,19 @@ GITHUB = "https://github.com/"
 
 # ComfyUI makes a module's name of the directory's; Windows forbids some characters, and names of devices.
 _DIRECTORY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_ .+-]{0,98}[A-Za-z0-9_+-])?")
-_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 # GitHub's own rules: an owner has letters, digits and single hyphens, a repository also "." and "_".
 _OWNER, _REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})", r"[A-Za-z0-9_.-]{1,100}"
 _ON_GITHUB = re.compile(rf"(?:(?:https://)?github\.com/)?({_OWNER})/({_REPOSITORY}?)(?:\.git)?/?")
 _ELSEWHERE = re.compile(
-    r"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9_~][A-Za-z0-9_.~+-]*)+/?"
+    r"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9_~][A-Za-z0-9_.~+-]*)+/?"
 )
 # A subset of what `git check-ref-format` allows: no "..", no "@{", no part that begins with "." or ends in ".lock".
-_REF = re.compile(r"(?!.*(?:\.\.|//|\.lock(?:/|$)|/\.))[A-Za-z0-9_][A-Za-z0-9_.+/@-]{0,198}")
-_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+_REF = re.compile(r"(?!.*(?:\.\.|//|\.lock(?:/|$)|/\.))[A-Za-z0-9_][A-Za-z0-9_.+/@#-]{0,198}")
+_COMMIT = re.compile(r"[0-9a-fA-F]{7,40}")
 # docs.comfy.org/registry/specifications, and the version pattern of api.comfy.org.
 _NODE_ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 _EXAMPLE = '"owner/repository", { github = "owner/repository", tag = "v1.0" } or { registry = "id", version = "1.0.0" }'
 _REF_KEYS = ("tag", "branch", "commit")
@@ -124,7 +124,7 @@ def _git(document: Document, key: KeyPath, value: Mapping[str, Any]) -> GitSourc
         else (_REF, f"the name of a {ref_kind.value}, as in {_REF_EXAMPLES[ref_kind]!r}")
     )
     ref = _text(document, (*key, named[0]), value[named[0]], pattern, example)
-    return GitSource(url, ref_kind, ref)
+    return GitSource(url, ref_kind, ref.lower() if ref_kind is RefKind.COMMIT else ref)
 
 
 _REF_EXAMPLES: Mapping[RefKind, str] = {RefKind.TAG: "v1.0", RefKind.BRANCH: "main"}

@@ -48,6 +48,7 @@ _GIT_REVISIONS = ("branch", "tag", "rev")
 _CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _CONDA_RANGE = re.compile(r"[\w.*!+<>=~,|() -]+")
 _PYPI_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_SEPARATORS = re.compile(r"[-_.]+")
 _PYPI_CLAUSE = re.compile(r"(===|==|!=|~=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+_*-]*")
 _BARE_VERSION = re.compile(r"\d[A-Za-z0-9.!+_-]*(\.\*)?")
 _EXTRAS = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
@@ -94,7 +95,7 @@ def read_pypi(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requ
     spellings: dict[str, str] = {}
     for name, requirement in table(document, key, value).items():
         place = (*key, name)
-        other = spellings.setdefault(re.sub(r"[-_.]+", "-", name).lower(), name)
+        other = spellings.setdefault(_SEPARATORS.sub("-", name).lower(), name)
         if other != name:
             problem = f"{other} and {name} are one package to PyPI"
             raise document.error(
@@ -161,9 +162,9 @@ def _check_pypi_name(document: Document, key: KeyPath, name: str) -> None:
 
 def _text(document: Document, key: KeyPath, value: Any) -> str:
     """The requirement if it is a text that is not empty."""
-    name = dotted(key[-1:])
     if isinstance(value, str) and value.strip():
         return value
+    name = dotted(key[-1:])
     if isinstance(value, int | float) and not isinstance(value, bool):
         written = document.written_value(key) or str(value)
         problem = f"{written} without quotes is a number, not a version"
@@ -180,22 +181,23 @@ def _text(document: Document, key: KeyPath, value: Any) -> str:
 
 
 def _check_pypi_version(document: Document, key: KeyPath, text: str) -> None:
-    if text.strip() == "*":
-        return
-    name = dotted(key[-1:])
+    clauses = text.rstrip(", ").split(",")
+    if text.strip() != "*" and not all(_PYPI_CLAUSE.fullmatch(clause.strip()) for clause in clauses):
+        raise _not_a_range(document, key, text)
+
+
+def _not_a_range(document: Document, key: KeyPath, text: str) -> Exception:
+    name, version = dotted(key[-1:]), text.strip()
     if ";" in text:
-        raise _marked(document, key, text)
-    if _BARE_VERSION.fullmatch(text.strip()):
-        version = text.strip()
+        return _marked(document, key, text)
+    if _BARE_VERSION.fullmatch(version):
         remedy = f'Write {name} = "=={version}" for this version, or ">={version.removesuffix(".*")}" for it or newer'
-        raise document.error(key, f"{text!r} has no comparison, which PyPI versions need", remedy)
+        return document.error(key, f"{text!r} has no comparison, which PyPI versions need", remedy)
     if "://" in text:
         place = inline(read_line(f"{key[-1]} @ {text}").requirement)
-        raise document.error(key, f"{text!r} is a place, not a version", f"Write {name} = {place}")
-    for clause in text.rstrip(", ").split(","):
-        if not _PYPI_CLAUSE.fullmatch(clause.strip()):
-            remedy = f'Write a range such as {name} = ">=1.2,<2", or "*" for any version'
-            raise document.error(key, f"{text!r} is not a PyPI version range", remedy)
+        return document.error(key, f"{text!r} is a place, not a version", f"Write {name} = {place}")
+    remedy = f'Write a range such as {name} = ">=1.2,<2", or "*" for any version'
+    return document.error(key, f"{text!r} is not a PyPI version range", remedy)
 
 
 def _marked(document: Document, key: KeyPath, text: str) -> Exception:
