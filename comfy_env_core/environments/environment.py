@@ -53,7 +53,7 @@ class Environment:
         """All that have a directory, finished or not, the oldest first."""
         try:
             names = [entry.name for entry in self.directory.iterdir() if entry.is_dir()]
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return ()
         return tuple(
             self.generation(number) for number in sorted(int(name) for name in names if name.isdecimal())
@@ -118,13 +118,13 @@ class Environment:
         write_atomically(self.pointer_path, json.dumps(numbers).encode())
 
     def _pointer(self) -> tuple[int | None, int | None]:
-        """The numbers of the current generation and of the one before; a damaged file names none."""
+        """The numbers of the current generation and of the one before; a file that is damaged or hidden names none."""
         try:
             numbers = json.loads(self.pointer_path.read_bytes())
             current, previous = numbers["current"], numbers["previous"]
             if not isinstance(current, int) or not isinstance(previous, (int, type(None))):
                 raise TypeError(f"not numbers: {current!r}, {previous!r}")
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None, None
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("The pointer %s is damaged (%r).", self.pointer_path, error)
