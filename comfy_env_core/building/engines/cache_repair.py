@@ -1,8 +1,11 @@
-"""Throwing away what the caches hold of damaged packages, so that they are fetched anew."""
+"""Throwing away what the caches should not hold: damaged packages, and halves of downloads whose uv was killed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from comfy_env_core.building.engines.integrity import damaged_in_cache
 from comfy_env_core.building.engines.uv import Uv
@@ -21,3 +24,27 @@ def forget(names: Sequence[str], uv: Uv, report: Report) -> None:
     if names:
         report.log(f"removing {', '.join(names)} from uv's cache")
         uv.run(["cache", "clean", "-q", *names], report=report, cwd=uv.store.root)
+
+
+@contextlib.contextmanager
+def without_half_downloads(cache_dir: Path) -> Iterator[None]:
+    """Removes what a killed uv left in its cache, gigabytes for torch: of earlier builds before, of this one after it.
+
+    Enter it with the turn at PyPI held: then the only uv beside ours is one that makes a virtual environment, and what
+    that puts into the cache is gone within a second.
+    """
+    _remove_temporary(cache_dir, older_than_s=60.0)
+    try:
+        yield
+    except BaseException:
+        _remove_temporary(cache_dir, older_than_s=2.0)
+        raise
+
+
+def _remove_temporary(cache_dir: Path, older_than_s: float) -> None:
+    for path in cache_dir.glob(".tmp*"):
+        with contextlib.suppress(
+            OSError
+        ):  # gone meanwhile, or Windows still holds it: the next build tries again
+            if path.is_dir() and time.time() - path.stat().st_mtime > older_than_s:
+                remove_tree(path)

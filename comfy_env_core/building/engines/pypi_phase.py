@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed
+from comfy_env_core.building.engines.cache_repair import without_half_downloads
 from comfy_env_core.building.engines.conda_stubs import write_stubs
 from comfy_env_core.building.engines.pylock import pylock_text, read_pylock
 from comfy_env_core.building.engines.uv import Uv
@@ -51,7 +52,7 @@ class PypiPhase:
         project = uv_project(self.plan, added=added)
         if not project.lines and not (self.plan.lock and self.plan.lock.pypi):
             return ()
-        with self.report.pypi_turn():
+        with self.report.pypi_turn(), without_half_downloads(self.uv.cache_dir):
             provided = self._provided()
             packages = tuple(
                 package for package in self._wanted(project, provided, added) if package.name not in provided

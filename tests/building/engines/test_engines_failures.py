@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from building.engines.samples import (
 from comfy_env_core.building.commands import Completed
 from comfy_env_core.building.distribution_names import likely_names
 from comfy_env_core.building.engines.availability import Target, exists_for
+from comfy_env_core.building.engines.cache_repair import without_half_downloads
 from comfy_env_core.building.engines.contract import BuiltEnvironment
 from comfy_env_core.building.engines.embedded import EmbeddedEngine
 from comfy_env_core.building.engines.engine_packages import EngineTools
@@ -254,3 +257,21 @@ def test_names_that_people_mix_up_are_guessed() -> None:
     assert "opencv-python" in likely_names("opencv")
     assert "pyyaml" in likely_names("yaml") or "PyYAML" in likely_names("yaml")
     assert "numpy" not in likely_names("numpy")
+
+
+def test_halves_of_downloads_leave_the_cache_with_the_build_that_was_killed(tmp_path: Path) -> None:
+    def half(name: str, age_s: float) -> Path:
+        directory = tmp_path / name
+        directory.mkdir()
+        os.utime(directory, (time.time() - age_s,) * 2)
+        return directory
+
+    earlier, own, foreign = half(".tmpearlier", 600), half(".tmpown", 10), half(".tmpforeign", 0)
+    kept = half("archive-v0", 600)
+    with pytest.raises(BuildError), without_half_downloads(tmp_path):
+        assert not earlier.exists()
+        assert own.exists()
+        raise BuildError(BuildCause.CANCELLED, "cancelled")
+    assert not own.exists()
+    assert foreign.exists(), "another uv may be at work this very moment"
+    assert kept.exists()
