@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from comfy_env_core.building.engines.interpreter_places import candidates
 from comfy_env_core.building.errors import BuildCause, disk_error
+from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.environments.home import user_home
 from comfy_env_core.environments.store import Store
 
@@ -44,6 +46,15 @@ def as_nobody(function: Callable[[], str]) -> str:
     return text
 
 
+def let_through(directory: Path) -> None:
+    """Opens the test's own directory to everybody; skips where something above it is closed."""
+    for place in (directory, *directory.parents):
+        if place.stat().st_mode & 0o005 != 0o005:
+            if place.stat().st_uid != 0 or "pytest" not in str(place):
+                pytest.skip(f"{place} lets nobody through")
+            place.chmod(0o755)
+
+
 def test_a_user_without_a_home_starts_and_is_told_to_choose_a_store() -> None:
     def make_store() -> str:
         root = Store.default({}).root
@@ -66,14 +77,32 @@ def test_a_home_that_is_named_wins_over_the_missing_one(tmp_path: Path) -> None:
     assert as_nobody(home) == str(tmp_path)
 
 
+def test_a_home_that_may_not_be_entered_holds_nothing_and_breaks_nothing(tmp_path: Path) -> None:
+    """A container that runs as a number, with HOME=/root left in its image."""
+    home = tmp_path / "root"
+    (home / ".ce" / "_env_0123abcd").mkdir(parents=True)
+    (home / ".config/pip").mkdir(parents=True)
+    (home / ".config/pip/pip.conf").write_text("[global]\nindex-url = https://never-read/simple\n")
+    let_through(tmp_path)
+    home.chmod(0o700)
+
+    def look() -> str:
+        os.environ["HOME"] = str(home)
+        sys._base_executable = "/nowhere/python"  # type: ignore[attr-defined]  # the tests' own may be in a closed home
+        settings = UserSettings.gather({"HOME": str(home), "PIP_CONFIG_FILE": os.devnull}, user_home())
+        store = Store.default({})
+        found = candidates(settings, store.root / "pythons")
+        assert list(store.environments()) == []
+        assert store.environment("0123abcd").current() is None
+        return f"{settings.index_url} {len(found) > 0}"
+
+    assert as_nobody(look) == "None True"
+
+
 def test_a_store_of_another_user_can_be_read_and_names_its_owner_when_it_is_to_be_changed(
     tmp_path: Path,
 ) -> None:
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_mode & 0o005 != 0o005:
-            if directory.stat().st_uid != 0 or "pytest" not in str(directory):
-                pytest.skip(f"{directory} lets nobody through")
-            directory.chmod(0o755)
+    let_through(tmp_path)
     store = Store(tmp_path / "store")
     workspace = store.environment("0123abcd").begin_generation()
     (workspace.directory / "file").write_text("")
