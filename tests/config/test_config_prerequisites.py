@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from comfy_env_core.config import ConfigError, GitSource, RefKind, RegistrySource, RootSpec
+from comfy_env_core.config import ConfigError, GitSource, RefKind, RegistrySource, RootSpec, parse_root
 
 Reader = Callable[[str], RootSpec]
 Refused = Callable[[str], ConfigError]
@@ -25,7 +30,7 @@ URL = "https://github.com/owner/Repo.x"
         ('{ github = "owner/Repo.x", tag = "v1.0+a" }', GitSource(URL, RefKind.TAG, "v1.0+a")),
         ('{ github = "owner/Repo.x", branch = "feat/x-y" }', GitSource(URL, RefKind.BRANCH, "feat/x-y")),
         (
-            '{ github = "owner/Repo.x", commit = "abc123def456" }',
+            '{ github = "owner/Repo.x", commit = "abc123DEF456" }',
             GitSource(URL, RefKind.COMMIT, "abc123def456"),
         ),
         ('{ registry = "comfyui_essentials" }', RegistrySource("comfyui_essentials")),
@@ -129,3 +134,30 @@ def test_what_would_be_more_than_a_name_is_refused(root_error: Refused, section:
     error = root_error(f'[{section}]\npackages = ["fine",\n"{name}"]')
     assert error.key == f"{section}.packages"
     assert repr(name) in error.problem
+
+
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.from_regex(r"(https://|git@|-)?[\w.:/@?#-]{1,30}/[\w.:/@?#-]{1,30}", fullmatch=True),
+    ),
+    st.sampled_from(["tag", "branch", "commit", "version"]),
+    st.text(max_size=40),
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_written_no_option_path_or_other_scheme_comes_out(place: str, key: str, ref: str) -> None:
+    where = "registry" if key == "version" else "github"
+    text = f"[node_reqs]\nP = {{ {where} = {json.dumps(place)}, {key} = {json.dumps(ref)} }}\n"
+    try:
+        spec = parse_root(text.encode("utf-8", "surrogatepass"), Path("comfy-env-root.toml"))
+    except ConfigError:
+        return
+    (requirement,) = spec.prerequisites.node_reqs
+    source = requirement.source
+    if isinstance(source, RegistrySource):
+        assert re.fullmatch(r"[a-zA-Z][\w.-]*", source.node_id, re.ASCII)
+    else:
+        assert source.url.startswith("https://")
+        assert not re.search(r"[\s?#@=]|/\.\.?(/|$)", source.url)
+        assert source.ref is None or re.match(r"[a-zA-Z0-9_]", source.ref, re.ASCII)
+        assert not re.search(r"[\s:^*?\[\\~]|\.\.", source.ref or "")

@@ -78,17 +78,21 @@ class AptPackages:
         if plan.unknown or not self._has_lists():
             self._run((*prefix, *_UPDATE, *self._options()), report, Phase.RESOLVING)
             plan = self.plan(missing)
+        if plan.install:
+            self._install(plan.install, prefix, report)
         if plan.unknown:
-            raise _not_offered(plan.unknown)
-        command = (*prefix, *_INSTALL, *self._options())
-        self._run((*command, "--download-only", *plan.install), report, Phase.DOWNLOADING)
-        self._run((*command, *plan.install), Uninterrupted(report), Phase.INSTALLING)
+            raise _not_offered(plan)
         if still := self.missing(missing):
             raise BuildError(
                 BuildCause.OTHER_TOOL,
                 f"apt-get installed {', '.join(plan.install)} without complaint, but {', '.join(still)} is not there.",
                 "Look at the lines above; `dpkg -l` lists what is installed.",
             )
+
+    def _install(self, names: Sequence[str], prefix: Argv, report: Report) -> None:
+        command = (*prefix, *_INSTALL, *self._options())
+        self._run((*command, "--download-only", *names), report, Phase.DOWNLOADING)
+        self._run((*command, *names), Uninterrupted(report), Phase.INSTALLING)
 
     def _has_lists(self) -> bool:
         return any("_Packages" in path.name for path in self.lists_path.glob("*_Packages*"))
@@ -179,13 +183,13 @@ def _environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return clean_environment(environ, rights.UNATTENDED)
 
 
-def _not_offered(names: Sequence[str]) -> BuildError:
-    listed = ", ".join(names)
+def _not_offered(plan: InstallPlan) -> BuildError:
+    installed = f"{', '.join(plan.install)} was installed" if plan.install else "Nothing was installed"
     return BuildError(
         BuildCause.NO_SUCH_PACKAGE,
-        f"No package source of this system offers {listed}. Nothing was installed.",
-        f"Newer releases may have renamed it: `apt-cache search {names[0].rstrip('0123456789.')}` finds what resembles "
-        "it. If the pack is not yours, show this to its author.",
+        f"No package source of this system offers {', '.join(plan.unknown)}. {installed}.",
+        f"Newer releases may have renamed it: `apt-cache search {plan.unknown[0].rstrip('0123456789.')}` finds what "
+        "resembles it. If the pack is not yours, show this to its author.",
     )
 
 
