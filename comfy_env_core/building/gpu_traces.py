@@ -10,7 +10,6 @@ import dataclasses
 import enum
 import os
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 #: Below this everything is looked for; tests have one of their own.
@@ -27,6 +26,8 @@ _NVIDIA_DRIVER = (
 _ROCM_VERSION = "opt/rocm/.info/version"
 _PCI_DEVICES = "sys/bus/pci/devices"
 _DISPLAY_CLASS = "0x03"
+#: Microsoft's virtual GPU (WSL 2): whose card is behind it, the bus does not say.
+_PARAVIRTUAL = "0x1414"
 
 
 class Maker(enum.Enum):
@@ -75,17 +76,12 @@ def _makers_on_the_bus(bus: Path) -> frozenset[Maker] | None:
         devices = tuple(bus.iterdir())
     except OSError:
         return None
-    return frozenset(_display_makers(devices)) if devices else None
-
-
-def _display_makers(devices: Iterable[Path]) -> Iterator[Maker]:
-    known = {maker.value: maker for maker in Maker}
-    for device in devices:
-        # Intel's and AMD's host bridges are on every board: only a display device counts.
-        if _text(device / "class").startswith(_DISPLAY_CLASS):
-            maker = known.get(_text(device / "vendor").strip())
-            if maker is not None:
-                yield maker
+    # Intel's and AMD's host bridges are on every board: only a display device counts.
+    displays = [device for device in devices if _text(device / "class").startswith(_DISPLAY_CLASS)]
+    vendors = {_text(device / "vendor").strip() for device in displays}
+    if not devices or _PARAVIRTUAL in vendors:
+        return None
+    return frozenset(maker for maker in Maker if maker.value in vendors)
 
 
 def _rocm_version(root: Path) -> str | None:

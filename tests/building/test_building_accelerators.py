@@ -195,6 +195,11 @@ def test_only_display_devices_count(tmp_path: Path) -> None:
     assert find_gpu_traces(tmp_path).makers == frozenset({Maker.NVIDIA, Maker.AMD})
 
 
+def test_a_virtual_gpu_hides_whose_card_is_behind_it(tmp_path: Path) -> None:
+    pci_device(tmp_path, 0, "0x1414", "0x030200")
+    assert find_gpu_traces(tmp_path).makers is None
+
+
 @pytest.mark.parametrize(
     "place",
     ["proc/driver/nvidia/version", "dev/nvidiactl", "usr/lib/wsl/lib/libcuda.so.1", "System32/nvcuda.dll"],
