@@ -35,7 +35,7 @@ def settle(plan: BuildPlan, settings: UserSettings, reachability: Reachability, 
         settled = settle_cuda_wheels(plan, plan.cuda_wheels, settings, fetcher)
     if settled.torch_pins:
         report.phase(Phase.RESOLVING, "where torch comes from")
-        settled = TorchSources(settled, settings, reachability, fetcher).settle()
+        settled = TorchSources(settled, settings, reachability, fetcher, report.check).settle()
     for note in settled.notes[len(plan.notes) :]:
         report.log(f"note: {note}")
     return settled

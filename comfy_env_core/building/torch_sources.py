@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -37,12 +37,18 @@ class TorchSources:
     """Asks for one plan. `pinned`: the keys of the plan's `pypi` that it pinned to the index of one build."""
 
     def __init__(
-        self, plan: BuildPlan, settings: UserSettings, reachability: Reachability, fetcher: Fetcher
+        self,
+        plan: BuildPlan,
+        settings: UserSettings,
+        reachability: Reachability,
+        fetcher: Fetcher,
+        check: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._reachability = reachability
         self._fetcher = fetcher
+        self._check = check
         self._index = str(_table(plan, plan.torch_pins[0])["index"])
         self._tag = torch_tag(self._index)
         self._failure: BuildError | None = None
@@ -55,7 +61,9 @@ class TorchSources:
             return self._from_own_places(f"the build is in your own find-links ({local.wheel.filename})")
         candidates = self._candidates()
         self._reachability.start(f"{index}/{main}/" for index in candidates)
-        answering = [index for index in candidates if self._reachability.answers(f"{index}/{main}/")]
+        answering = [
+            index for index in candidates if self._reachability.answers(f"{index}/{main}/", self._check)
+        ]
         if answering and self._tag == "cpu":
             return self._plan  # one index only: the engine looks into it anyway
         for index in answering:

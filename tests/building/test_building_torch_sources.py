@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from building.engines.offline_channel import served
-from building.engines.samples import RecordingReport
+from building.engines.samples import RecordingReport, silent_server
 from building.wheel_farm import write_page, write_torch_index, write_wheel
 
 from comfy_env_core.building.accelerators import OtherAccelerator
@@ -141,6 +142,17 @@ def test_a_folder_with_another_version_python_or_system_does_not_help(nowhere: s
     settings = own_settings(nowhere, f"{nowhere}/simple", tmp_path)
     with pytest.raises(BuildError, match="Finding torch"):
         settled(make(settings), settings)
+
+
+def test_waiting_for_a_silent_index_can_be_cancelled(tmp_path: Path) -> None:
+    report = RecordingReport(lambda seen: seen.checks >= 3)
+    with silent_server() as base:
+        settings = own_settings(base)
+        started = time.monotonic()
+        with pytest.raises(BuildError) as caught:
+            settle(make(settings), settings, Reachability(settings, deadline_s=30.0), report)
+    assert caught.value.cause is BuildCause.CANCELLED
+    assert time.monotonic() - started < 2
 
 
 def test_an_index_that_has_the_version_keeps_the_pin(index: tuple[Path, str]) -> None:

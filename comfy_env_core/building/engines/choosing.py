@@ -98,7 +98,7 @@ class EngineChooser:
         # What the embedded engine will ask next is asked at the same time: without a network 5 s are enough for all.
         usual_channel = channel_probe_url("conda-forge", self._settings.conda_mirrors)
         self._reachability.start([url, usual_channel, PYTHON_RELEASES_URL])
-        if not self._reachability.answers(url):
+        if not self._reachability.answers(url, report.check):
             if is_demanded:
                 raise _not_to_be_had(f"{url} gave no answer within {self._deadline_s:g} s")
             report.log(

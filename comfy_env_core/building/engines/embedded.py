@@ -86,7 +86,7 @@ class EmbeddedEngine:
         tools = ensure_engine_packages(self._store, self._settings, report)
         workspace.directory.mkdir(parents=True, exist_ok=True)
         report.check()
-        silent = [channel for channel, url in channels.items() if not self._reachability.answers(url)]
+        silent = [channel for channel, url in channels.items() if not self._reachability.answers(url, report.check)]
         if silent:
             report.log(f"no answer from {', '.join(silent)}: the interpreter comes from this machine")
             return self._on_an_interpreter(plan, workspace, tools, silent, report)
@@ -170,7 +170,9 @@ class EmbeddedEngine:
         return found
 
     def _download_python(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> bool:
-        if not self._settings.python_mirror and not self._reachability.answers(PYTHON_RELEASES_URL):
+        if not self._settings.python_mirror and not self._reachability.answers(
+            PYTHON_RELEASES_URL, report.check
+        ):
             return False
         report.phase(Phase.DOWNLOADING, f"Python {plan.python}")
         arguments = ["python", "install", "--no-bin", plan.python]

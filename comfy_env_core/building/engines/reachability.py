@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 import urllib.error
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.user_settings import UserSettings, redact
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 #: A host that did not answer is asked again after this time: the user may have plugged the cable in meanwhile.
 _RETRY_AFTER_S = 120.0
+_CHECK_EVERY_S = 0.1
 
 
 @dataclasses.dataclass
@@ -43,13 +44,18 @@ class Reachability:
         for url in urls:
             self._probe(url)
 
-    def answers(self, url: str) -> bool:
+    def answers(self, url: str, check: Callable[[], None] = lambda: None) -> bool:
         """Whether the file behind `url` can be had: its server sent success, or asked for credentials.
 
-        Waits until `deadline_s` after the first time anybody asked, no longer.
+        Waits until `deadline_s` after the first time anybody asked, no longer; `check` may raise meanwhile.
         """
         probe = self._probe(url)
-        probe.finished.wait(max(0.0, probe.started_at + self._deadline_s - time.monotonic()))
+        while not probe.finished.is_set():
+            remaining_s = probe.started_at + self._deadline_s - time.monotonic()
+            if remaining_s <= 0:
+                break
+            probe.finished.wait(min(remaining_s, _CHECK_EVERY_S))
+            check()
         return probe.answered
 
     def _probe(self, url: str) -> _Probe:
