@@ -86,7 +86,9 @@ class EmbeddedEngine:
         tools = ensure_engine_packages(self._store, self._settings, report)
         workspace.directory.mkdir(parents=True, exist_ok=True)
         report.check()
-        silent = [channel for channel, url in channels.items() if not self._reachability.answers(url, report.check)]
+        silent = [
+            channel for channel, url in channels.items() if not self._reachability.answers(url, report.check)
+        ]
         if silent:
             report.log(f"no answer from {', '.join(silent)}: the interpreter comes from this machine")
             return self._on_an_interpreter(plan, workspace, tools, silent, report)

@@ -108,7 +108,9 @@ class Locking:
         """Nothing, and a line about it, where no channel answers and only Python is wanted from there."""
         probes = {name: channel_probe_url(name, self._settings.conda_mirrors) for name in plan.channels}
         self._reachability.start(probes.values())
-        silent = [name for name, url in probes.items() if not self._reachability.answers(url, self._report.check)]
+        silent = [
+            name for name, url in probes.items() if not self._reachability.answers(url, self._report.check)
+        ]
         needed = sorted(set(plan.conda) - NOT_WORTH_A_CHANNEL)
         if silent and needed:
             raise BuildError(
