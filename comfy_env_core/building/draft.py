@@ -40,6 +40,7 @@ class Draft:
         draft = cls(
             dict(spec.dependencies), dict(spec.pypi_dependencies), dict(spec.env_vars), dict(spec.passthrough)
         )
+        draft.notes.extend(f"In the file, {warning.within}" for warning in spec.warnings)
         targets = draft.rest.pop("target", {})
         for selector in platform.selectors:
             draft._merge_target(targets.get(selector, {}))

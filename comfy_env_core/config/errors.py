@@ -42,11 +42,16 @@ class ConfigWarning:
     def __str__(self) -> str:
         return _sentence(self.path, self.key, self.line, self.problem, self.remedy)
 
+    @property
+    def within(self) -> str:
+        """The warning for a reader who knows which file it is about."""
+        return _sentence(None, self.key, self.line, self.problem, self.remedy)
 
-def _sentence(path: Path, key: str | None, line: int | None, problem: str, remedy: str) -> str:
-    place = str(path)
-    if line is not None:
-        place += f", line {line}"
-    if key is not None:
-        place += f", key {key!r}"
-    return f"{place}: {problem}. {remedy}."
+
+def _sentence(path: Path | None, key: str | None, line: int | None, problem: str, remedy: str) -> str:
+    place = [
+        *([str(path)] if path is not None else []),
+        *([f"line {line}"] if line is not None else []),
+        *([f"key {key!r}"] if key is not None else []),
+    ]
+    return f"{', '.join(place)}: {problem}. {remedy}."

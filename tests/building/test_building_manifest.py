@@ -190,6 +190,11 @@ def test_notes_say_what_a_manifest_for_one_machine_leaves_out() -> None:
     assert "names win-64; this environment is for linux-64" in notes
 
 
+def test_warnings_of_the_file_are_notes_of_the_plan() -> None:
+    notes = plan('[env]\nname = "x"\npython = "3.11"').notes
+    assert any(note.startswith("In the file, line 2, key 'env.name'") for note in notes)
+
+
 def test_the_rest_of_the_file_reaches_pixi_and_unknown_keys_do_not() -> None:
     made = parsed(SAMPLES["passthrough"])
     assert made["workspace"]["exclude-newer"] == "2025-01-01"
