@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator
 
 import comfy_env_core
+from comfy_env_core.building.disk_space import check_before
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Engine
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.install_log import InstallLog, utc_now
@@ -26,9 +26,6 @@ from comfy_env_core.environments.states import EnvironmentState
 from comfy_env_core.environments.store import Environment, Store, Workspace
 
 log = logging.getLogger("comfy-env.building")
-
-#: Below this an engine cannot even unpack an interpreter; how much more a build wants nobody knows beforehand.
-MIN_FREE_BYTES = 300 * 2**20
 
 _POLL_S = 0.2
 
@@ -130,7 +127,7 @@ class Construction:
     def _fill(self, workspace: Workspace, started: float) -> None:
         """Leaves `workspace` done: filled, verified and recorded."""
         check_place(self.store.root, workspace.prefix, self._report)
-        _check_free_space(self.store, self.environment)
+        check_before(self.environment)
         self._report.check()
         self._report.phase(Phase.RESOLVING, "choosing the engine")
         engine = self._choose_engine(self._report)
@@ -193,20 +190,6 @@ def _disk_errors(attempted: str, environment: Environment) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error, attempted, environment.directory) from error
-
-
-def _check_free_space(store: Store, environment: Environment) -> None:
-    try:
-        free = shutil.disk_usage(store.root).free
-    except OSError as error:
-        raise disk_error(error, "Measuring the free space", environment.directory) from error
-    if free < MIN_FREE_BYTES:
-        raise BuildError(
-            BuildCause.DISK_FULL,
-            f"The disk of {str(store.root)!r} has {free // 2**20} MB left; an environment needs at least "
-            f"{MIN_FREE_BYTES // 2**20} MB, with torch several GB.",
-            "Free some disk space, or set COMFY_ENV_ROOT to a directory on a larger disk, then build again.",
-        )
 
 
 def _header(plan: BuildPlan) -> tuple[str, ...]:

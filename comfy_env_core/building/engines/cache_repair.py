@@ -12,6 +12,29 @@ from comfy_env_core.building.engines.uv import Uv
 from comfy_env_core.building.report import Report
 from comfy_env_core.environments.atomic import remove_tree
 
+#: What uv knows of a wheel lies beside it with these endings, also of one that it has not downloaded.
+_ABOUT_WHEELS = (".msgpack", ".http", ".rev", ".lock")
+
+
+def cached_names(cache_dir: Path) -> frozenset[str]:
+    """The (normalised) names of the packages of which uv has some wheel unpacked, in whatever version.
+
+    Its places: `wheels-v8/index/<index>/<name>/<version>-<tags>` and `wheels-v8/pypi/<name>/…`.
+    """
+    return frozenset(path.parent.name for path in _wheels(cache_dir, "*", "*"))
+
+
+def is_cached(name: str, version: str, cache_dir: Path) -> bool:
+    """Whether uv has downloaded and unpacked a wheel of that version."""
+    return any(True for _ in _wheels(cache_dir, name, f"{version}-*"))
+
+
+def _wheels(cache_dir: Path, name: str, file: str) -> Iterator[Path]:
+    for place in ("wheels-v*/*/*", "wheels-v*/*"):
+        for path in cache_dir.glob(f"{place}/{name}/{file}"):
+            if path.suffix not in _ABOUT_WHEELS and "-" in path.name:
+                yield path
+
 
 def forget(names: Sequence[str], uv: Uv, report: Report) -> None:
     """Removes these packages from uv's cache, and every damaged conda package from rattler's. Raises OSError.

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed
-from comfy_env_core.building.engines.cache_repair import without_half_downloads
+from comfy_env_core.building.disk_space import check_downloads
+from comfy_env_core.building.engines.cache_repair import cached_names, without_half_downloads
 from comfy_env_core.building.engines.conda_stubs import write_stubs
 from comfy_env_core.building.engines.pylock import pylock_text, read_pylock
 from comfy_env_core.building.engines.uv import Uv
@@ -126,6 +127,7 @@ class PypiPhase:
         )
         if completed.returncode != 0:
             raise explain_compile(self, project, completed)
+        check_downloads(directory / "pylock.toml", cached_names(self.uv.cache_dir))
         return tuple(
             dataclasses.replace(package, index=package.index or project.index_of(package))
             for package in read_pylock(directory / "pylock.toml")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from comfy_env_core.building.commands import Completed
 from comfy_env_core.building.engines.availability import Target, newest_version, version_of
+from comfy_env_core.building.engines.cache_repair import is_cached
 from comfy_env_core.building.engines.questions import Asked, Questions
 from comfy_env_core.building.engines.smallest_conflict import OutOfTime, smallest_conflict
 from comfy_env_core.building.engines.uv_project import Line, UvProject
@@ -52,7 +53,7 @@ def explain_install(phase: PypiPhase, wanted: Sequence[PypiPackage], completed: 
     if by_machine:
         return by_machine
     missing = [package for package in wanted if not _is_installed(package, phase.workspace.prefix)]
-    cached = [package for package in missing if _is_cached(package, phase.uv.cache_dir)]
+    cached = [package for package in missing if is_cached(package.name, package.version, phase.uv.cache_dir)]
     to_fetch = [package for package in missing if package not in cached]
     for url in {urlsplit(url).hostname: url for package in to_fetch for url in package.urls[:1]}.values():
         trouble = questions.fetcher().trouble(url) if url.startswith("http") else None
@@ -251,14 +252,6 @@ def _by_fetching(filename: str, url: str, sha256: str, questions: Questions) -> 
     finally:
         path.unlink(missing_ok=True)
     return None
-
-
-def _is_cached(package: PypiPackage, cache_dir: Path) -> bool:
-    """Whether uv has downloaded and unpacked a wheel of it: `wheels-v8/…/<name>/<version>-<tags>`."""
-    # Beside it lies what uv knows of it, with these endings, also of one that it has not downloaded.
-    endings = (".msgpack", ".http", ".rev", ".lock")
-    found = cache_dir.glob(f"wheels-v*/**/{package.name}/{package.version}-*")
-    return any(path.suffix not in endings for path in found)
 
 
 def _is_installed(package: PypiPackage, prefix: Path) -> bool:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from comfy_env_core.building.construction import MIN_FREE_BYTES
+from comfy_env_core.building.disk_space import MIN_FREE_BYTES
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.running_job import read_running_job
