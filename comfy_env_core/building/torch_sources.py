@@ -56,8 +56,8 @@ class TorchSources:
     def settle(self) -> BuildPlan:
         """The plan with a source for torch that answers and has it. Raises BuildError(NETWORK) when there is none."""
         main = self._plan.torch_pins[0]
-        local = self._best(self._local_files(main), main)
-        if local is not None and local.wheel.local == self._tag and exact_version(self._plan.pypi[main]):
+        local = self._very_build(main)
+        if local is not None and exact_version(self._plan.pypi[main]):
             return self._from_own_places(f"the build is in your own find-links ({local.wheel.filename})")
         candidates = self._candidates()
         self._reachability.start(f"{index}/{main}/" for index in candidates)
@@ -127,7 +127,7 @@ class TorchSources:
         reasons = dict(self._plan.reasons)
         for key in self._plan.torch_pins:
             table = {name: value for name, value in _table(self._plan, key).items() if name != "index"}
-            found = self._best(self._offered(key), key)
+            found = self._very_build(key) or self._best(self._offered(key), key)
             requirement = self._plan.pypi[key]
             if (
                 found is not None
@@ -139,6 +139,11 @@ class TorchSources:
             reasons[f"pypi-dependencies.{key}"] = f"not from torch's own index: {why}"
         changed = dataclasses.replace(self._plan, pypi=pypi, reasons=reasons)
         return changed.with_notes(f"{', '.join(self._plan.torch_pins)}: {why}.")
+
+    def _very_build(self, key: str) -> TorchFile | None:
+        """Exactly the build that is wanted, in a directory of the user's: nobody needs to be asked for it."""
+        found = self._best(self._local_files(key), key)
+        return found if found is not None and found.wheel.local == self._tag else None
 
     def _best(self, files: Sequence[TorchFile], key: str) -> TorchFile | None:
         """The one whose build fits best; None when none computes on this hardware."""
