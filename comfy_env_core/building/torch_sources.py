@@ -19,6 +19,7 @@ from comfy_env_core.building.requirements import exact_version, is_any, range_of
 from comfy_env_core.building.simple_index import IndexFile, offered_files, project_files
 from comfy_env_core.building.user_settings import UserSettings, redact
 from comfy_env_core.building.wheel_names import WheelName
+from comfy_env_core.config import Requirement
 
 #: Builds that PyTorch publishes or has published, the newest first: an older torch is there for an older CUDA only.
 _CUDA_TAGS = ("cu132", "cu130", "cu129", "cu128", "cu126", "cu124", "cu121", "cu118")
@@ -125,20 +126,27 @@ class TorchSources:
         """No pin, so that the engine looks everywhere; a build that is known is named, so that it takes that one."""
         pypi = dict(self._plan.pypi)
         reasons = dict(self._plan.reasons)
+        builds: dict[str, str] = {}
         for key in self._plan.torch_pins:
-            table = {name: value for name, value in _table(self._plan, key).items() if name != "index"}
             found = self._very_build(key) or self._best(self._offered(key), key)
-            requirement = self._plan.pypi[key]
-            if (
-                found is not None
-                and found.wheel.local
-                and (exact_version(requirement) or is_any(requirement))
-            ):
-                table["version"] = f"=={found.wheel.version}+{found.wheel.local}"
-            pypi[key] = table if len(table) > 1 else str(table["version"])
+            builds[key] = (found.wheel.local or "PyPI's") if found is not None else "unknown"
+            pypi[key] = self._unpinned(key, found)
             reasons[f"pypi-dependencies.{key}"] = f"not from torch's own index: {why}"
         changed = dataclasses.replace(self._plan, pypi=pypi, reasons=reasons)
-        return changed.with_notes(f"{', '.join(self._plan.torch_pins)}: {why}.")
+        notes = [f"{', '.join(self._plan.torch_pins)}: {why}."]
+        if len(set(builds.values())) > 1:
+            listed = ", ".join(f"{key} ({build})" for key, build in builds.items())
+            notes.append(
+                f"The builds of {listed} differ; if they do not import together, offer them in one build."
+            )
+        return changed.with_notes(*notes)
+
+    def _unpinned(self, key: str, found: TorchFile | None) -> Requirement:
+        requirement = self._plan.pypi[key]
+        table = {name: value for name, value in _table(self._plan, key).items() if name != "index"}
+        if found is not None and found.wheel.local and (exact_version(requirement) or is_any(requirement)):
+            table["version"] = f"=={found.wheel.version}+{found.wheel.local}"
+        return table if len(table) > 1 else str(table["version"])
 
     def _very_build(self, key: str) -> TorchFile | None:
         """Exactly the build that is wanted, in a directory of the user's: nobody needs to be asked for it."""

@@ -205,6 +205,15 @@ def test_torchs_companions_are_looked_for_in_the_same_places(nowhere: str, tmp_p
     assert made.pypi["torchvision"] == "==0.23.0+cpu"
 
 
+def test_companions_in_another_build_are_pointed_out(nowhere: str, tmp_path: Path) -> None:
+    write_wheel(tmp_path, torch_wheel("2.8.0+cpu"))
+    write_wheel(tmp_path, "torchvision-0.23.0-cp311-cp311-manylinux_2_28_x86_64.whl")
+    settings = own_settings(nowhere, f"{nowhere}/simple", tmp_path)
+    made = settled(make(settings, '[pypi-dependencies]\ntorchvision = "*"'), settings)
+    assert "torch (cpu)" in made.notes[-1]
+    assert "torchvision (PyPI's)" in made.notes[-1]
+
+
 def test_what_the_file_says_of_torch_itself_is_not_looked_into(nowhere: str) -> None:
     settings = own_settings(nowhere)
     before = make(settings, '[pypi-dependencies]\ntorch = { url = "https://x/torch.whl" }')
