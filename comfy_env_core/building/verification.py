@@ -15,6 +15,7 @@ from comfy_env_core.building.gpu_traces import find_gpu_traces
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, QuietReport, Report
 from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.system_libraries import library_remedy, missing_library
 from comfy_env_core.processes import clean_environment
 
 if TYPE_CHECKING:
@@ -163,10 +164,12 @@ def _check(
 def _import_failed(name: str, module: str, error: str, plan: BuildPlan) -> BuildError:
     lines = tuple(line for line in error.splitlines() if line.strip())
     reason = lines[-1] if lines else "no message"
+    library = missing_library(reason)
     return BuildError(
         BuildCause.IMPORT_FAILED,
-        f"Everything was installed, but importing {module!r} of {name!r} failed: {reason}.",
-        f"Check the versions in {str(plan.spec.path)!r}; if a system library is named, install it. Then build again.",
+        f"Everything that {str(plan.spec.path)!r} asks for was installed, but importing {module!r} of {name!r} failed: "
+        f"{reason}.",
+        library_remedy(library) if library else None,
         tail=lines[-20:],
     )
 

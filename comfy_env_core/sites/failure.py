@@ -37,9 +37,13 @@ class SiteNotReady(Exception):
     """A node was called whose environment is missing, being built or broken. The text says what to do."""
 
 
-def failure_of(error: BaseException, log_path: Path | None) -> SiteFailure:
-    """The failure that an error of a build, a worker or a node's import amounts to."""
+def failure_of(error: BaseException, log_path: Path | None, pack_dir: Path | None = None) -> SiteFailure:
+    """The failure that an error of a build, a worker or a node's import amounts to.
+
+    `pack_dir`: the pack whose code it was, to name its file.
+    """
     # Only here: a start at which nothing fails and nothing runs need not import what starts processes.
+    from comfy_env_core.sites.import_failure import import_message, import_remedy
     from comfy_env_core.supervision import WorkerCrashed, WorkerStartError, WorkerTimedOut
 
     if isinstance(error, BuildError):
@@ -53,10 +57,4 @@ def failure_of(error: BaseException, log_path: Path | None) -> SiteFailure:
         return SiteFailure("worker_start", str(error), "", log_path)
     if isinstance(error, WorkerCrashed):
         return SiteFailure("worker_crashed", str(error), "", log_path)
-    kind = type(error).__name__
-    return SiteFailure(
-        "node_import",
-        f"The environment is built, but the pack's own code failed in it: {kind}: {error}.",
-        "Check that comfy-env.toml lists every package that the code imports; the worker's log has the traceback.",
-        log_path,
-    )
+    return SiteFailure("node_import", import_message(error, pack_dir), import_remedy(error), log_path)

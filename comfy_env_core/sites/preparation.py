@@ -170,7 +170,8 @@ class Preparation:
             self._keep_traceback(runtime, error)
             with self._lock:
                 self._preparing.discard(runtime.id)
-            self._move(runtime, SiteState.FAILED, failure_of(error, self._workers.log_path(runtime)))
+            failure = failure_of(error, self._workers.log_path(runtime), runtime.site.pack.path)
+            self._move(runtime, SiteState.FAILED, failure)
 
     def _keep_traceback(self, runtime: SiteRuntime, error: Exception) -> None:
         """Adds the traceback, the worker's part of it included, to the site's log: the terminal gets one line."""
@@ -200,7 +201,8 @@ class Preparation:
         self._workers_allowed.wait()
         runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
         if workspace.is_done():
-            runtime.left_out = workspace.read_meta().left_out  # also for a site whose import fails for want of them
+            # Also for a site whose import fails for want of them.
+            runtime.left_out = workspace.read_meta().left_out
         limit_s = self._import_timeout_s
         descriptions = {
             module: self._workers.call(
