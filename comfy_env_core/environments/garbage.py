@@ -108,7 +108,7 @@ class Survey:
         if self._damaged is None:
             yield from self._records(known)
         for install in self._installs:
-            if not install.is_there():
+            if not install.is_there() and not self._is_recent(install.recorded_at):
                 places = ", ".join(map(str, install.custom_nodes))
                 yield self._garbage(GarbageKind.RECORD, install.path, f"its ComfyUI is gone: {places}")
         if self._rules.caches and self.store.cache_dir.is_dir():
@@ -121,11 +121,11 @@ class Survey:
         for path in sorted(self.store.descriptions_dir.glob("*.json")):
             id_ = _environment_of_description(path)
             if id_ is not None and id_ not in known:
-                reason = f"describes nodes in {id_}, which is gone and which no ComfyUI uses"
+                reason = f"describes nodes in {id_}, which no ComfyUI uses any more"
                 yield self._garbage(GarbageKind.RECORD, path, reason)
         for path in sorted((self.store.cache_dir / "pycache").glob("*")):
             if path.name not in known:
-                reason = f"bytecode for {path.name}, which is gone and which no ComfyUI uses"
+                reason = f"bytecode for {path.name}, which no ComfyUI uses any more"
                 yield self._garbage(GarbageKind.RECORD, path, reason)
 
     def _is_built_now(self, environment: Environment) -> str | None:
@@ -140,11 +140,11 @@ class Survey:
             return f"in use: {', '.join(map(str, processes))}"
         if self._damaged is not None:
             return f"nobody knows who uses it: {self._damaged}"
-        users = [install for install in self._installs if install.is_there()]
-        for install in users:
-            if install.uses_now(environment.id):
+        for install in self._installs:
+            if install.is_there() and install.uses_now(environment.id):
                 return f"used by the ComfyUI of {install.custom_nodes[0]}"
-        used = [install.uses[environment.id].used_at for install in users if environment.id in install.uses]
+        # Of those that are gone too: a disk that is not connected today may be tomorrow.
+        used = [one.uses[environment.id].used_at for one in self._installs if environment.id in one.uses]
         for what, at in (("used", max(used, default=0.0)), ("built", _built_at(environment))):
             if self._is_recent(at):
                 return f"{what} {_days(self._now - at)}"

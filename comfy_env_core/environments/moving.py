@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from comfy_env_core.environments.atomic import remove_tree, sync_directory, write_atomically
+from comfy_env_core.environments.atomic import delete_tree, remove_tree, sync_directory, write_atomically
 from comfy_env_core.environments.links import is_link, make_link
 from comfy_env_core.environments.locks import build_lock
 from comfy_env_core.environments.mirroring import Mirror
@@ -27,7 +27,7 @@ from comfy_env_core.environments.workspace import Workspace
 
 log = logging.getLogger("comfy-env")
 
-#: Stands in the new place until the move is over, and names the old one.
+#: Stands in the new place until the old files are gone, and names the old one.
 _MARK = ".moving-from"
 _SPARE_BYTES = 200 * 2**20
 _START_TIMEOUT_S = 60.0
@@ -63,7 +63,7 @@ def prepare_move(store: Store, destination: Path) -> Move | None:
     was_moved = is_link(place)
     goes_home = destination == place and was_moved
     if Path(os.path.realpath(destination)) == source and not goes_home:
-        remove_tree(former_of(place))
+        remove_source(store)
         return None
     target = place.with_name(f"{place.name}.incoming") if goes_home else destination
     move = Move(place, source, was_moved, target, goes_home)
@@ -114,7 +114,6 @@ def try_out(move: Move) -> tuple[Environment, ...]:
 def switch(store: Store, move: Move) -> None:
     """From here on the store lies at the new place. Raises `MoveRefused` if something has begun meanwhile, OSError."""
     ensure_at_rest(store)
-    (move.target / _MARK).unlink(missing_ok=True)
     if hasattr(os, "sync"):
         os.sync()  # before the old files go
     successor = successor_of(move.place)
@@ -131,9 +130,26 @@ def switch(store: Store, move: Move) -> None:
     sync_directory(move.place.parent)
 
 
-def remove_source(move: Move) -> None:
-    """Deletes the old files, as the last step. Raises OSError; `prepare_move` to the same place tries again."""
-    remove_tree(move.source if move.was_moved else former_of(move.place))
+def remove_source(store: Store) -> None:
+    """Deletes the old files, as the last step; goes on where an earlier call was interrupted.
+
+    What the system will not give up is left, and logged.
+    """
+    lies_at = Path(os.path.realpath(store.root))
+    leftovers = [former_of(store.root)]
+    mark = _mark(lies_at)
+    if mark is not None:
+        moved_from = Path(os.fsdecode(mark))
+        if not is_link(moved_from) and Path(os.path.realpath(moved_from)) != lies_at:
+            leftovers.append(moved_from)
+    for leftover in leftovers:
+        # Not renamed first: it is no store any more, and only under its own name is the rest found by the next call.
+        if leftover.exists():
+            delete_tree(leftover)
+        if leftover.exists():
+            log.warning("Some of %s could not be deleted; it is not needed any more.", leftover)
+            return
+    (lies_at / _MARK).unlink(missing_ok=True)
 
 
 def _check_target(move: Move) -> None:
@@ -147,7 +163,8 @@ def _check_target(move: Move) -> None:
             f"{str(target)!r} is the top of a disk. Name a directory on it, such as {str(target / 'ce')!r}: when the "
             "disk is not connected, an empty one in its place must not be taken for the store."
         )
-    remove_tree(former_of(move.place))
+    if former_of(move.place).exists():
+        delete_tree(former_of(move.place))  # an earlier move was interrupted in its last step
     if target.exists() and not target.is_dir():
         raise MoveRefused(f"{str(target)!r} is no directory.")
     entries = os.listdir(target) if target.exists() else []

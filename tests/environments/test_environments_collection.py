@@ -159,6 +159,7 @@ def test_what_was_used_or_built_lately_stays_for_a_while(home: Home) -> None:
 
 def test_an_install_whose_directories_are_gone_counts_no_more(home: Home) -> None:
     shutil.rmtree(home.custom_nodes)
+    assert why_kept(home.plan(Rules()), home.USED) == "used today", "its disk may be back tomorrow"
     plan = home.plan()
     assert [item.kind.value for item in plan.items] == ["environment", "environment", "record"]
     assert plan.items[0].reason == f"its ComfyUI is gone: {home.custom_nodes}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +85,7 @@ def move_to(store: Store, destination: Path) -> None:
     moving.copy(move, quiet)
     assert moving.try_out(move) == ()
     moving.switch(store, move)
-    moving.remove_source(move)
+    moving.remove_source(store)
 
 
 def current(store: Store) -> Workspace:
@@ -128,6 +129,10 @@ def test_a_store_moves_on_and_back_to_where_it_was(store: Store, tmp_path: Path)
     for name in ("one", "two"):
         move_to(store, tmp_path / name / "ce")
         assert runs(store)
+    assert not (tmp_path / "one" / "ce").exists()
+    (tmp_path / "one" / "ce").mkdir()  # as if its deletion had been interrupted
+    (tmp_path / "two" / "ce" / ".moving-from").write_text(str(tmp_path / "one" / "ce"))
+    assert moving.prepare_move(store, tmp_path / "two" / "ce") is None
     assert not (tmp_path / "one" / "ce").exists()
     move_to(store, store.root)
     assert runs(store)
@@ -174,6 +179,34 @@ def test_a_copy_that_was_interrupted_goes_on_where_it_stopped(store: Store, dest
     moving.copy(prepare(store, destination), again.append)
     assert again == []
     assert len(copied) > first
+
+
+def test_a_move_killed_at_any_moment_leaves_a_store_that_works_and_can_be_ended(
+    store: Store, destination: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from comfy_env_core.environments import moving\n"
+        "from comfy_env_core.environments.store import Store\n"
+        "store = Store.default(); print('ready', flush=True)\n"
+        "move = moving.prepare_move(store, Path(sys.argv[1]))\n"
+        "if move: moving.copy(move, lambda copied: None); moving.switch(store, move); moving.remove_source(store)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environ = {**os.environ, "COMFY_ENV_ROOT": str(store.root)}
+    for delay_s in (0.04, 0.09, 0.14):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(destination)], cwd=root, env=environ, stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay_s)
+        process.kill()
+        process.communicate()
+        assert runs(store)
+    subprocess.run([sys.executable, "-c", code, str(destination)], cwd=root, env=environ, check=True)
+    assert runs(store)
+    assert (store.root.is_symlink(), beside(store)) == (True, ["ce"])
 
 
 def test_a_switch_killed_between_its_last_two_steps_is_ended_by_the_next_start(

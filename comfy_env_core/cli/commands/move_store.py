@@ -16,6 +16,7 @@ from comfy_env_core.cli.exit_codes import FINE, CommandError
 from comfy_env_core.cli.sizes import megabytes
 from comfy_env_core.cli.spoken_report import SpokenReport
 from comfy_env_core.environments import moving
+from comfy_env_core.environments.links import is_link
 from comfy_env_core.environments.sizes import size_of
 
 log = logging.getLogger("comfy-env")
@@ -69,7 +70,7 @@ def _move(context: Context, destination: Path) -> tuple[str, ...]:
     failed = moving.try_out(move)
     moving.switch(store, move)
     log.info("Deleting the old files.")
-    moving.remove_source(move)
+    moving.remove_source(store)
     return tuple(environment.id for environment in failed)
 
 
@@ -88,7 +89,10 @@ def _teller(total_bytes: int) -> Callable[[int], None]:
 def _tell(context: Context, failed: tuple[str, ...]) -> None:
     root = context.store.root
     context.say(f"The environments lie in {os.path.realpath(root)}.")
-    context.say(f"{root} leads there. Keep it: they work by that path, and every ComfyUI finds them by it.")
+    if is_link(root):
+        context.say(
+            f"{root} leads there. Keep it: they work by that path, and every ComfyUI finds them by it."
+        )
     for environment_id in failed:
         context.say(f"{environment_id} does not start there and is built anew at the next start of ComfyUI.")
 
