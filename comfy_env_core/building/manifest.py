@@ -26,6 +26,7 @@ _ELSEWHERE: Mapping[str, frozenset[str]] = {
 _NOT_OURS = ("name", "channels", "platforms", "pypi-options")
 
 _WHY_OWN_NAMES = "your pixi configuration names mirrors; without this line pixi would ask one more host"
+_WHY_GUARANTEED = "the machine that this is for, and what it guarantees"
 _WHY_SETTINGS = "with your own package settings (pip, uv, pixi)"
 
 
@@ -65,7 +66,7 @@ def _workspace(plan: BuildPlan, *, rich_platforms: bool, own_names: bool) -> str
     lines = [
         f"name = {toml_value(f'env-{plan.environment_id}')}  # pixi wants one: the id of the environment",
         f"channels = {toml_value(channels)}{'' if own.get('channels') else '  # the file names none'}",
-        f"platforms = [{toml_value(platform)}]  # this machine and what it guarantees",
+        f"platforms = [{toml_value(platform)}]  # {_WHY_GUARANTEED}",
     ]
     if own_names and "conda-pypi-map" not in table:
         # An empty table says the same to pixi before 0.71, which knows no modes.
@@ -125,12 +126,16 @@ def _system_requirements(plan: BuildPlan, *, rich_platforms: bool) -> str:
     guarantees = {} if rich_platforms else _guarantees(plan)
     if not guarantees:
         return ""
-    renamed = {
-        "libc" if key == "glibc" else key: _older(value)
-        for key, value in guarantees.items()
-        if key != "windows"
+    of_file = {
+        **_guarantees_of_platform(plan),
+        **_guarantees_of_file(plan.passthrough.get("system-requirements", {})),
     }
-    return _table("system-requirements", [*_lines(renamed)], "what this machine guarantees")
+    lines = []
+    for name, value in guarantees.items():
+        if name != "windows":  # nothing older says it
+            line = f"{'libc' if name == 'glibc' else name} = {toml_value(_older(value))}"
+            lines.append(line if name in of_file else f"{line}  # {_WHY_GUARANTEED}")
+    return _table("system-requirements", lines)
 
 
 def _older(value: Any) -> Any:
@@ -189,10 +194,8 @@ def _passthrough(plan: BuildPlan) -> Iterator[str]:
         yield _table(name, [*_lines(value)])
 
 
-def _table(name: str, lines: list[str], comment: str = "") -> str:
-    if not lines:
-        return ""
-    return "\n".join([f"[{name}]" + (f"  # {comment}" if comment else ""), *lines])
+def _table(name: str, lines: list[str]) -> str:
+    return "\n".join([f"[{name}]", *lines]) if lines else ""
 
 
 def _lines(table: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,6 @@ from building.test_building_plan import GPU, LINUX, MAC, USES_COMFYUI, USES_TORC
 
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.config import ConfigError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -87,25 +86,10 @@ def test_the_manifest_satisfies_pixis_schema(
             assert complaints(schema, made.manifest(rich_platforms=rich)) == []
 
 
-def test_the_manifest_of_every_real_file_satisfies_pixis_schema(schema: jsonschema.Draft7Validator) -> None:
-    files = [path for path in sorted((SHARED / "corpus").rglob("comfy-env*.toml")) if "root" not in path.name]
-    assert files
-    checked = 0
-    for path in files:
-        for platform in (LINUX, MAC, WINDOWS):
-            cuda = None if platform is MAC else GPU
-            try:
-                made = plan(path.read_text("utf-8"), platform=platform, use=USES_COMFYUI, cuda=cuda)
-            except ConfigError:
-                continue  # for the tests of the config room
-            for rich in (True, False):
-                assert complaints(schema, made.manifest(rich_platforms=rich)) == [], path
-            checked += 1
-    assert checked > 60
-
-
-def test_every_line_that_we_added_says_why() -> None:
-    text = plan('[cuda]\npackages = ["gsplat"]', use=USES_COMFYUI, cuda=GPU).manifest()
+@pytest.mark.parametrize("rich", [True, False])
+def test_every_line_that_we_added_says_why(rich: bool) -> None:
+    made = plan('[cuda]\npackages = ["gsplat"]', use=USES_COMFYUI, cuda=GPU)
+    text = made.manifest(rich_platforms=rich, own_names=True)
     lines = text[text.index("[workspace]") :].splitlines()
     assert lines
     for line in lines:
