@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,13 @@ def assemble(
     services: HostServices,
     mode: BuildMode,
     host_facts: Mapping[str, Any],
+    custom_nodes: Sequence[Path] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Manager:
-    """A manager over what was scanned; nothing is started yet. What the scan found amiss is logged."""
+    """A manager over what was scanned; nothing is started yet. What the scan found amiss is logged.
+
+    `custom_nodes`: the directories of the ComfyUI if all of them were scanned (see `ManagerParts`).
+    """
     for mistake in scan.mistakes:
         log.warning("%s", mistake)
     settings = functools.cache(lambda: _gather_settings(environ))
@@ -47,6 +51,7 @@ def assemble(
         module_name=root_module_name,
         host_facts={"source": str(comfyui_source) if comfyui_source else None, **host_facts},
         import_timeout_s=float(environ.get("COMFY_ENV_IMPORT_TIMEOUT_S", IMPORT_TIMEOUT_S)),
+        custom_nodes=custom_nodes,
     )
     return Manager(parts, scan, mode)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from comfy_env_core.discovery import Scan, Site
+from comfy_env_core.environments.installs import record as record_install
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
 from comfy_env_core.sites.codec_files import find_codec_files
@@ -58,6 +59,8 @@ class ManagerParts:
       worker pool and its `WorkerSpec`s. All three are called when they are first needed: a warm start needs none of
       them, and importing what they are made of would take longer than all the rest of it.
     - `module_name`: the name under which ComfyUI imports a pack's root.
+    - `custom_nodes`: the directories that make up this ComfyUI, for the record of who uses which environment; empty
+      for a manager over a part of it, which records nothing.
     """
 
     store: Store
@@ -69,6 +72,7 @@ class ManagerParts:
     module_name: Callable[[Path], str]
     host_facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     import_timeout_s: float = IMPORT_TIMEOUT_S
+    custom_nodes: Sequence[Path] = ()
 
 
 class Manager:
@@ -81,6 +85,7 @@ class Manager:
         self._listeners: list[ManagerListener] = []
         self._freshness = Freshness()
         self._noticing = threading.Lock()
+        self._recording = threading.Lock()
         self._workers = SiteWorkers(
             parts.store,
             parts.make_pool,
@@ -111,6 +116,7 @@ class Manager:
         """Looks at every site and says what is known of it; starts nothing."""
         for runtime in self.sites.values():
             self._preparation.assess(runtime)
+        self._record_use()
 
     def prepare(self) -> None:
         """Begins to build and describe what is not ready, and goes on with whatever is wanted from now on."""
@@ -216,19 +222,27 @@ class Manager:
 
     def _users_of(self, environment_id: str) -> list[SiteRuntime]:
         """The sites whose file asks for that environment, or whose nodes run in it."""
-        found = []
-        for runtime in self.sites.values():
-            ids = [runtime.environment.id] if runtime.environment is not None else []
-            ids += [runtime.serving.environment_id] if runtime.serving is not None else []
-            if environment_id in ids:
-                found.append(runtime)
-        return found
+        return [runtime for runtime in self.sites.values() if environment_id in runtime.environment_ids()]
+
+    def _record_use(self) -> None:
+        """Lets garbage collection know what this ComfyUI uses; without that it may remove only what is old."""
+        used = {id_ for runtime in self.sites.values() for id_ in runtime.environment_ids()}
+        installs_dir = self._parts.store.installs_dir
+        if not self._parts.custom_nodes or not (used or installs_dir.exists()):
+            return
+        try:
+            with self._recording:
+                record_install(self._parts.store, self._parts.custom_nodes, used)
+        except OSError as error:
+            log.warning("Which environments this ComfyUI uses cannot be noted in %s: %s", installs_dir, error)
 
     def _move(self, runtime: SiteRuntime, state: SiteState) -> None:
         runtime.move(state)
         self._tell_site(runtime)
 
     def _tell_site(self, runtime: SiteRuntime) -> None:
+        if runtime.state is SiteState.DESCRIBING:
+            self._record_use()  # its environment was chosen and is done
         for listener in self._listeners:
             listener.on_site(runtime.status())
 

@@ -91,8 +91,16 @@ class Context:
                 services=InstallServices(self.comfyui_source),
                 mode=mode,
                 host_facts=host_facts(),
+                custom_nodes=self.custom_nodes if scan is None else (),
             )
         return self._manager
+
+    @functools.cached_property
+    def assessed(self) -> Manager:
+        """The one manager, which has looked at every site of the scan and builds nothing."""
+        manager = self.manager(mode=BuildMode.OFF)
+        manager.start()
+        return manager
 
     def close(self) -> None:
         if self._manager is not None:

@@ -55,6 +55,7 @@ def prestartup() -> None:
         services=services,
         mode=mode,
         host_facts=host.facts,
+        custom_nodes=host.custom_nodes,
     )
     memory = JointMemory(manager)
     presences = {

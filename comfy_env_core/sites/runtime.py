@@ -106,6 +106,11 @@ class SiteRuntime:
         """Whether the serving environment holds torch, so that its nodes return tensors by themselves."""
         return self.record is not None and self.record.has_torch
 
+    def environment_ids(self) -> set[str]:
+        """The environment that its file asks for, and the one that its nodes run in."""
+        ids = {self.environment.id} if self.environment is not None else set()
+        return ids | ({self.serving.environment_id} if self.serving is not None else set())
+
     def modules_to_describe(self) -> tuple[str, ...]:
         """What the host has asked for, or, as long as it has not asked, the site's own module."""
         with self._lock:
@@ -187,8 +192,8 @@ class SiteStatus:
         if not self.left_out:
             return None
         return (
-            f"{', '.join(self.left_out)} left out: no NVIDIA GPU was found when the environment was planned. Nodes that "
-            "need them fail. COMFY_ENV_CUDA_VERSION (for instance 12.8) has them installed all the same."
+            f"{', '.join(self.left_out)} left out: no NVIDIA GPU was found when the environment was planned. Nodes "
+            "that need them fail. COMFY_ENV_CUDA_VERSION (for instance 12.8) has them installed all the same."
         )
 
     def as_json(self) -> dict[str, Any]:

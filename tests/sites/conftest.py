@@ -124,6 +124,7 @@ class House:
             comfyui_source=None,
             module_name=root_module_name,
             import_timeout_s=import_timeout_s,
+            custom_nodes=[self.custom_nodes],
         )
         manager = Manager(parts, scan([self.custom_nodes], host_skips(False, ())), mode)
         self.managers.append(manager)

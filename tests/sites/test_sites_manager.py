@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from comfy_env_core.environments.installs import read_installs
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.sites.failure import SiteNotReady
@@ -282,3 +283,16 @@ def test_shutdown_leaves_no_process(house: House, run_echo: Echo) -> None:
         os.kill(pid, 0)
     with pytest.raises(RuntimeError, match="shutting down"):
         run_echo(manager, "pack", "late")
+
+
+def test_environments_that_this_comfyui_uses_are_on_record_for_garbage_collection(house: House) -> None:
+    house.pack("first")
+    assert house.open(prepare=False).wait(0) is False
+    assert read_installs(house.store) == (), "nothing is chosen yet, and no store is made for nothing"
+    manager = house.open()
+    assert manager.wait(60)
+    (install,) = read_installs(house.store)
+    used = manager.sites["first"].environment
+    assert used is not None
+    assert install.uses_now(used.id)
+    assert install.custom_nodes == (house.custom_nodes,)
