@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 from comfy_env_core.building.cuda import Cuda
@@ -105,12 +106,23 @@ def _torch_for_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython) -> s
     return host.torch_release
 
 
+def _named_build(draft: Draft) -> str | None:
+    """ "cu121" of torch = "==2.4.0+cu121"."""
+    key = draft.pypi_key("torch")
+    local = (exact_version(draft.pypi[key]) or "").partition("+")[2] if key is not None else ""
+    return local if re.fullmatch(r"cpu|xpu|cu\d{3}|rocm\d+(\.\d+)+", local) else None
+
+
 def pin_torch_family(draft: Draft, source: tuple[str | None, str]) -> tuple[str, ...]:
     """Gives torch, torchvision and torchaudio the index with their right build; returns the keys that got it.
 
-    A line of the file that names a place or an index of its own is left alone.
+    A line of the file that names a place or an index of its own is left alone. One that names a build ("==2.4.0+cu121")
+    decides for all.
     """
     index, why = source
+    build = _named_build(draft)
+    if index is not None and build is not None:
+        index, why = f"{index.rpartition('/')[0]}/{build}", f"the file names the build {build}"
     members = [key for name in TORCH_FAMILY if (key := draft.pypi_key(name)) is not None]
     pinned = []
     for key in members:

@@ -24,9 +24,6 @@ TORCH_BASE_VARIABLE = "COMFY_ENV_TORCH_WHEELS"
 #: The distributions that the torch index holds in builds for one accelerator, and that must agree with each other.
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
 
-_SOURCE_KEYS = ("index-url", "extra-index-urls", "find-links")
-
-
 def merged_pypi_options(of_file: Mapping[str, Any], settings: UserSettings) -> dict[str, Any]:
     """pixi's `[pypi-options]`: what the file says, then what the user configured for pip, uv or pixi.
 
@@ -48,17 +45,12 @@ def merged_pypi_options(of_file: Mapping[str, Any], settings: UserSettings) -> d
     return options
 
 
-def torch_index(
-    of_file: Mapping[str, Any], platform: Platform, host: HostPython, settings: UserSettings
-) -> tuple[str | None, str]:
+def torch_index(platform: Platform, host: HostPython, settings: UserSettings) -> tuple[str | None, str]:
     """(index URL to pin the torch family to, why); None for no pin.
 
-    A file with package sources of its own gets torch from there. Otherwise macOS takes PyPI's torch (there is one build
-    only), an NVIDIA GPU the build for ComfyUI's CUDA, other GPUs theirs, and everything else the CPU build, which is a
-    tenth of the size.
+    macOS takes PyPI's torch (there is one build only), an NVIDIA GPU the build for ComfyUI's CUDA, other GPUs theirs,
+    and everything else the CPU build, which is a tenth of the size.
     """
-    if any(of_file.get(key) for key in _SOURCE_KEYS):
-        return None, "the file names package sources of its own, so torch comes from there"
     if settings.no_index:
         return None, "your package settings allow no index, so torch comes from their find-links"
     if platform.is_macos:

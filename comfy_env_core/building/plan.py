@@ -70,6 +70,11 @@ class BuildPlan:
         """(3, 10) for "3.10" and "3.10.13", None for a range."""
         return _minor(self.python)
 
+    @property
+    def own_pypi_options(self) -> Mapping[str, Any]:
+        """`[pypi-options]` of the file alone, without the user's settings."""
+        return _file_pypi_options(self.passthrough)
+
     def with_notes(self, *notes: str) -> BuildPlan:
         return dataclasses.replace(self, notes=(*self.notes, *notes))
 
@@ -127,7 +132,7 @@ def plan_build(
         add_aiohttp(draft, host, same_python=same_python)
     of_file = _file_pypi_options(draft.rest)
     cuda_wheels = add_cuda_packages(draft, spec, host, settings)
-    torch_pins = pin_torch_family(draft, torch_index(of_file, platform, host, settings))
+    torch_pins = pin_torch_family(draft, torch_index(platform, host, settings))
     holds_torch = any(draft.pypi_key(name) is not None for name in TORCH_FAMILY)
     cuda_matters = bool(spec.cuda_packages) or bool(draft.conda) or holds_torch
     if cuda_matters:

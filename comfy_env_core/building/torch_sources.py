@@ -57,6 +57,9 @@ class TorchSources:
     def settle(self) -> BuildPlan:
         """The plan with a source for torch that answers and has it. Raises BuildError(NETWORK) when there is none."""
         main = self._plan.torch_pins[0]
+        own = self._best(self._of_the_file(main), main)
+        if own is not None:
+            return self._from_own_places(f"the file's own package sources have it ({own.wheel.filename})")
         local = self._very_build(main)
         if local is not None and exact_version(self._plan.pypi[main]):
             return self._from_own_places(f"the build is in your own find-links ({local.wheel.filename})")
@@ -185,6 +188,24 @@ class TorchSources:
         links = tuple(link for link in self._settings.find_links if not link.startswith(("http:", "https:")))
         settings = dataclasses.replace(_without_indexes(self._settings), find_links=links)
         return _torch_files(offered_files(name, settings, self._fetcher), None)
+
+    def _of_the_file(self, name: str) -> list[TorchFile]:
+        """What the sources have that the file itself names; nothing of one that does not answer."""
+        options = self._plan.own_pypi_options
+        links = (link if isinstance(link, str) else link.get("url") or link["path"] for link in options.get("find-links", ()))
+        settings = dataclasses.replace(
+            self._settings,
+            index_url=options.get("index-url"),
+            no_index="index-url" not in options,
+            extra_index_urls=tuple(options.get("extra-index-urls", ())),
+            find_links=tuple(links),
+        )
+        try:
+            return _torch_files(tuple(offered_files(name, settings, self._fetcher)), None)
+        except BuildError as error:
+            if error.cause is BuildCause.CANCELLED:
+                raise
+            return []
 
     def _offered(self, name: str) -> list[TorchFile]:
         """All that the user's own places have; what his find-links have if no index of his answers either."""

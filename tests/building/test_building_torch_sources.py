@@ -18,6 +18,7 @@ from comfy_env_core.building.cuda import Cuda
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.host_python import HostPython
+from comfy_env_core.building.indexes import DEFAULT_TORCH_BASE
 from comfy_env_core.building.plan import BuildPlan, plan_build
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.settling import settle
@@ -212,6 +213,26 @@ def test_companions_in_another_build_are_pointed_out(nowhere: str, tmp_path: Pat
     made = settled(make(settings, '[pypi-dependencies]\ntorchvision = "*"'), settings)
     assert "torch (cpu)" in made.notes[-1]
     assert "torchvision (PyPI's)" in made.notes[-1]
+
+
+def test_a_files_own_source_with_torch_goes_first_and_one_without_changes_nothing(
+    index: tuple[Path, str], tmp_path: Path
+) -> None:
+    root, url = index
+    write_torch_index(root, "cu128", torch_wheel("2.8.0+cu128"))
+    write_torch_index(root, "cu126", torch_wheel("2.8.0+cu126"))
+    settings = own_settings(url, f"{url}/cu128")
+    lines = '[pypi-options]\nextra-index-urls = ["{}"]'
+    with_torch = make(settings, lines.format(f"{url}/cu126"), cuda="12.8")
+    assert settled(with_torch, settings).pypi["torch"] == "==2.8.0+cu126"
+    other = make(settings, lines.format(f"{url}/other"), cuda="12.8")
+    assert settled(other, settings).pypi["torch"] == {"version": "==2.8.0", "index": f"{url}/cu128"}
+
+
+def test_a_build_that_the_file_names_decides_the_index() -> None:
+    made = make(UserSettings(), '[pypi-dependencies]\ntorch = "==2.4.0+cu121"\ntorchvision = "*"', cuda="12.8")
+    assert made.pypi["torch"] == {"version": "==2.4.0+cu121", "index": f"{DEFAULT_TORCH_BASE}/cu121"}
+    assert made.pypi["torchvision"] == {"version": "*", "index": f"{DEFAULT_TORCH_BASE}/cu121"}
 
 
 def test_what_the_file_says_of_torch_itself_is_not_looked_into(nowhere: str) -> None:

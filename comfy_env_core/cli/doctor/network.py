@@ -76,7 +76,7 @@ def _places(settings: UserSettings) -> Iterator[tuple[str, str, str]]:
         channel,
         "Packs with conda packages cannot be built. A mirror is named in pixi's configuration.",
     )
-    torch, _ = torch_index({}, Platform.current(), HostPython.current(), settings)
+    torch, _ = torch_index(Platform.current(), HostPython.current(), settings)
     if torch is not None:
         text = f"torch is looked for on your other indexes. {TORCH_BASE_VARIABLE} names a mirror."
         yield "torch", f"{torch.rstrip('/')}/torch/", text

@@ -53,7 +53,7 @@ def check_package(context: Context, name: str) -> Iterator[Finding]:
 def _indexes(settings: UserSettings, name: str) -> list[str]:
     named = [settings.main_index_url, *settings.extra_index_urls]
     if normalised(name) in TORCH_FAMILY:
-        named.append(torch_index({}, Platform.current(), HostPython.current(), settings)[0])
+        named.append(torch_index(Platform.current(), HostPython.current(), settings)[0])
     return list(dict.fromkeys(url for url in named if url is not None))
 
 
