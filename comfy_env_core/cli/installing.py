@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.job import Job
+from comfy_env_core.cli.doctor.beside import missing
 from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.progress import shown
 from comfy_env_core.environments.states import SiteState
@@ -66,7 +67,15 @@ def build(manager: Manager, stream: TextIO = sys.stderr) -> Outcome:
         manager.prepare()
         while not manager.wait(_POLL_S):
             pass
+    _tell_missing(manager)
     return Outcome(tuple(site.status() for site in manager.sites.values()), time.monotonic() - began)
+
+
+def _tell_missing(manager: Manager) -> None:
+    """What the packs ask for beside environments and lack: a build installs none of it, and nodes fail without."""
+    packs = dict.fromkeys(runtime.site.pack for runtime in manager.sites.values())
+    for finding in missing(manager.scan, tuple(packs)):
+        log.warning("%s. %s", finding.text, finding.remedy)
 
 
 def rebuild(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stderr) -> Outcome:

@@ -53,6 +53,14 @@ def test_a_broken_file_ends_in_a_plain_summary_and_a_failing_exit_code(custom_no
     assert "Traceback" not in outcome.stdout
 
 
+def test_what_packs_ask_for_beside_environments_is_told_and_not_installed(custom_nodes: Path) -> None:
+    write_pack(custom_nodes, "bad", "python = 3.10\n")
+    (custom_nodes / "bad" / "comfy-env-root.toml").write_text('[node_reqs]\nOther = "owner/other"\n')
+    told = install(custom_nodes).stdout
+    assert "bad asks for Other, not in custom_nodes. `node-packs bad --install` fetches them." in told
+    assert not (custom_nodes / "Other").exists()
+
+
 def test_nothing_to_build_is_a_success(custom_nodes: Path) -> None:
     outcome = install(custom_nodes)
     assert (outcome.returncode, "0 ready, 0 failed" in outcome.stdout) == (0, True), outcome.stdout

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.doctor.finding import Finding, ok, warn
 from comfy_env_core.cli.exit_codes import CommandError
+from comfy_env_core.discovery import Pack, Scan
 from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.prerequisites.packs.staging import leftovers
 from comfy_env_core.prerequisites.survey import PackNeeds, survey
@@ -19,19 +19,21 @@ _LITTLE_MEMORY_BYTES = 4 * _GIB
 
 
 def check_prerequisites(context: Context) -> Iterator[Finding]:
-    """System packages and other packs. Files are read, nothing is asked of anybody."""
+    """System packages, other packs, and what is left of fetches. Files are read, nothing is asked of anybody."""
     try:
         directories = context.custom_nodes
     except CommandError:
         return  # told by the check of ComfyUI
-    for needs in survey(context.scan, Addresses.from_environment(os.environ)).packs:
-        yield from _missing(needs)
+    yield from missing(context.scan, context.scan.packs)
     for path in (left for directory in directories for left in leftovers(directory)):
-        yield warn(
-            "leftovers",
-            f"{path} was left by a fetch that was killed",
-            "The next `node-packs --install` deletes it.",
-        )
+        text = f"{path} was left by a fetch that was killed"
+        yield warn("leftovers", text, "The next `node-packs --install` deletes it.")
+
+
+def missing(scan: Scan, packs: tuple[Pack, ...]) -> Iterator[Finding]:
+    """What these packs ask for beside their environments and lack."""
+    for needs in survey(scan, Addresses(), packs).packs:
+        yield from _missing(needs)
 
 
 def check_memory(context: Context) -> Iterator[Finding]:
