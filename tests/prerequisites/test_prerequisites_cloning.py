@@ -132,6 +132,16 @@ def test_tag_branch_and_commit_are_checked_out_exactly(
     assert forge.git(custom_nodes / "ByCommit", "rev-list", "--count", "HEAD") == "1"
 
 
+def test_branch_of_a_server_that_looks_like_an_option_is_taken_by_its_commit(
+    fetch: Fetch, forge: Forge
+) -> None:
+    commit = forge.publish("owner/pack")
+    forge.git(forge.root / "owner/pack", "update-ref", "refs/heads/--exec=x", commit)
+    forge.git(forge.root / "owner/pack", "symbolic-ref", "HEAD", "refs/heads/--exec=x")
+    (outcome,) = fetch('Pack = "owner/pack"')
+    assert (outcome.result, outcome.text) == (Result.FETCHED, f"commit {commit[:12]}"), outcome
+
+
 def test_server_of_plain_files_hands_out_everything(fetch: Fetch, forge: Forge, served_forge: str) -> None:
     forge.publish("owner/pack", {"version": "1"}, tag="v1")
     forge.publish("owner/pack", {"version": "2"})

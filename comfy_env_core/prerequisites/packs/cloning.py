@@ -15,7 +15,8 @@ from comfy_env_core.prerequisites.packs.fetched import Fetched
 from comfy_env_core.prerequisites.packs.git import Git
 
 _REMOTE_REF = re.compile(r"([0-9a-f]{40}(?:[0-9a-f]{24})?)\t(\S+)")
-_SYMBOLIC = re.compile(r"ref: refs/heads/(\S+)\tHEAD")
+# The server says it, and it becomes an argument: a name like an option is passed over, and its commit taken instead.
+_SYMBOLIC = re.compile(r"ref: refs/heads/([A-Za-z0-9_][A-Za-z0-9_.+/@#-]*)\tHEAD")
 _FULL_COMMIT_LENGTH = 40
 _ALL = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 
@@ -53,7 +54,9 @@ class Cloning:
             return Goal(refs.get(f"{tag}^{{}}", refs[tag]), tag=source.ref)
         symbolic = next(filter(None, map(_SYMBOLIC.fullmatch, done.lines)), None)
         branch = source.ref or (symbolic[1] if symbolic else None)
-        if branch is None and "HEAD" in refs:  # the server has no branch checked out
+        if (
+            branch is None and "HEAD" in refs
+        ):  # the server has no branch checked out, or none that we would name
             return Goal(refs["HEAD"])
         if branch is None or f"refs/heads/{branch}" not in refs:
             raise _no_such_ref(source, refs, "refs/heads/")
@@ -93,7 +96,7 @@ class Cloning:
         is_there = False
         if len(goal.commit) >= _FULL_COMMIT_LENGTH:
             done = self._git.run(
-                *_fetching(source, goal.commit, "--depth=1"), within=directory, attempts_only=True
+                *_fetching(source, goal.commit, is_shallow=True), within=directory, attempts_only=True
             )
             is_there = done.returncode == 0
         if not is_there:
@@ -114,7 +117,7 @@ class Cloning:
     def _fetch_shallow(self, source: GitSource, directory: Path, refspec: str) -> None:
         """Servers that are plain files over HTTP know no shallow clones: those hand out everything."""
         shallow = self._git.run(
-            *_fetching(source, refspec, "--depth=1"), within=directory, attempts_only=True
+            *_fetching(source, refspec, is_shallow=True), within=directory, attempts_only=True
         )
         if shallow.returncode:
             done = self._git.run(*_fetching(source, refspec), within=directory, attempts_only=True)
@@ -170,10 +173,9 @@ class Cloning:
         )
 
 
-def _fetching(source: GitSource, *rest: str) -> tuple[str, ...]:
-    options = tuple(part for part in rest if part.startswith("--"))
-    refspecs = tuple(part for part in rest if not part.startswith("--"))
-    return ("fetch", "--progress", "--no-tags", *options, "--", source.url, *refspecs)
+def _fetching(source: GitSource, *refspecs: str, is_shallow: bool = False) -> tuple[str, ...]:
+    depth = ("--depth=1",) if is_shallow else ()
+    return ("fetch", "--progress", "--no-tags", *depth, "--", source.url, *refspecs)
 
 
 def _no_such_ref(source: GitSource, refs: dict[str, str], prefix: str) -> BuildError:
