@@ -24,6 +24,7 @@ TORCH_BASE_VARIABLE = "COMFY_ENV_TORCH_WHEELS"
 #: The distributions that the torch index holds in builds for one accelerator, and that must agree with each other.
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
 
+
 def merged_pypi_options(of_file: Mapping[str, Any], settings: UserSettings) -> dict[str, Any]:
     """pixi's `[pypi-options]`: what the file says, then what the user configured for pip, uv or pixi.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -59,7 +60,8 @@ class TorchSources:
         main = self._plan.torch_pins[0]
         own = self._best(self._of_the_file(main), main)
         if own is not None:
-            return self._from_own_places(f"the file's own package sources have it ({own.wheel.filename})")
+            why = f"the file's own package sources have it ({own.wheel.filename})"
+            return self._from_own_places(why, {main: own})
         local = self._very_build(main)
         if local is not None and exact_version(self._plan.pypi[main]):
             return self._from_own_places(f"the build is in your own find-links ({local.wheel.filename})")
@@ -125,13 +127,16 @@ class TorchSources:
             f"{redact(self._index)} gives no answer, and {where} has {found.wheel.filename}"
         )
 
-    def _from_own_places(self, why: str) -> BuildPlan:
-        """No pin, so that the engine looks everywhere; a build that is known is named, so that it takes that one."""
+    def _from_own_places(self, why: str, known: Mapping[str, TorchFile] = MappingProxyType({})) -> BuildPlan:
+        """No pin, so that the engine looks everywhere; a build that is known is named, so that it takes that one.
+
+        `known`: what was found already, by key.
+        """
         pypi = dict(self._plan.pypi)
         reasons = dict(self._plan.reasons)
         builds: dict[str, str] = {}
         for key in self._plan.torch_pins:
-            found = self._very_build(key) or self._best(self._offered(key), key)
+            found = known.get(key) or self._very_build(key) or self._best(self._offered(key), key)
             builds[key] = (found.wheel.local or "PyPI's") if found is not None else "unknown"
             pypi[key] = self._unpinned(key, found)
             reasons[f"pypi-dependencies.{key}"] = f"not from torch's own index: {why}"
@@ -192,13 +197,15 @@ class TorchSources:
     def _of_the_file(self, name: str) -> list[TorchFile]:
         """What the sources have that the file itself names; nothing of one that does not answer."""
         options = self._plan.own_pypi_options
-        links = (link if isinstance(link, str) else link.get("url") or link["path"] for link in options.get("find-links", ()))
+        links = options.get("find-links", ())
         settings = dataclasses.replace(
             self._settings,
             index_url=options.get("index-url"),
             no_index="index-url" not in options,
             extra_index_urls=tuple(options.get("extra-index-urls", ())),
-            find_links=tuple(links),
+            find_links=tuple(
+                link if isinstance(link, str) else str(link.get("url") or link["path"]) for link in links
+            ),
         )
         try:
             return _torch_files(tuple(offered_files(name, settings, self._fetcher)), None)

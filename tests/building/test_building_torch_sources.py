@@ -230,7 +230,9 @@ def test_a_files_own_source_with_torch_goes_first_and_one_without_changes_nothin
 
 
 def test_a_build_that_the_file_names_decides_the_index() -> None:
-    made = make(UserSettings(), '[pypi-dependencies]\ntorch = "==2.4.0+cu121"\ntorchvision = "*"', cuda="12.8")
+    made = make(
+        UserSettings(), '[pypi-dependencies]\ntorch = "==2.4.0+cu121"\ntorchvision = "*"', cuda="12.8"
+    )
     assert made.pypi["torch"] == {"version": "==2.4.0+cu121", "index": f"{DEFAULT_TORCH_BASE}/cu121"}
     assert made.pypi["torchvision"] == {"version": "*", "index": f"{DEFAULT_TORCH_BASE}/cu121"}
 
