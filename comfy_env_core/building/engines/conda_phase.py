@@ -84,7 +84,7 @@ class CondaPhase:
         if lock is None or not lock.conda:
             self.report.phase(Phase.RESOLVING, "conda packages")
             return self._run({"prefix": str(prefix)})
-        path = self.directory / "pixi.lock"
+        path = self.directory / "conda.lock"
         only_conda = dataclasses.replace(lock, pypi=())
         path.write_text(pixi_lock_text(only_conda, DEFAULT_INDEX_URL), encoding="utf-8")
         return self._run({"prefix": str(prefix), "lock": str(path)})

@@ -56,7 +56,9 @@ class PypiPhase:
         with self.report.pypi_turn(), without_half_downloads(self.uv.cache_dir):
             provided = self._provided()
             packages = tuple(
-                package for package in self._wanted(project, provided, added) if package.name not in provided
+                dataclasses.replace(package, index=package.index or project.index_of(package))
+                for package in self._wanted(project, provided, added)
+                if package.name not in provided
             )
             if not packages:
                 return ()
@@ -128,11 +130,8 @@ class PypiPhase:
         if completed.returncode != 0:
             raise explain_compile(self, project, completed)
         check_downloads(directory / "pylock.toml", cached_names(self.uv.cache_dir))
-        return tuple(
-            dataclasses.replace(package, index=package.index or project.index_of(package))
-            for package in read_pylock(directory / "pylock.toml")
-            if package.name not in provided
-        )
+        found = read_pylock(directory / "pylock.toml")
+        return tuple(package for package in found if package.name not in provided)
 
     def _beside(self, provided: Mapping[str, str], preferred: Mapping[str, str]) -> list[str | Path]:
         """Options that make both count. An empty version stands for a directory, which has none."""

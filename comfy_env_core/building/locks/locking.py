@@ -156,16 +156,18 @@ class Locking:
 
     def _published(self, package: PypiPackage, project: UvProject, plan: BuildPlan) -> PypiPackage:
         """The package as others can have it: without this user's mirrors, credentials and directories."""
-        explicit = {line.index for line in project.lines}
+        explicit = {normalised_name(line.name): line.index for line in project.lines}
         wheels = tuple(file for file in package.files if file.filename.endswith(".whl"))
         source = dict(package.source)
         directory = source.get("directory")
         if directory is not None:
             path = Path(os.path.relpath(directory["path"], plan.spec.path.parent)).as_posix()
             source["directory"] = {**directory, "path": path}
-        index = package.index if package.index in explicit else None
-        has_mirror = has_own_index(self._settings) and index is None
-        files = tuple(_published_file(file, has_mirror) for file in wheels or package.files)
+        index = explicit.get(package.name)
+        files = wheels or package.files
+        if index is None:
+            has_mirror = has_own_index(self._settings)
+            files = tuple(_published_file(file, has_mirror) for file in files)
         return dataclasses.replace(package, files=files, index=index, source=source)
 
 
