@@ -109,6 +109,9 @@ def _environment(conversion: Conversion, key: KeyPath, content: Any) -> None:
         elif key == ("env",) and name.isupper():
             remedy = f"Write environment variables under [env_vars]: {name} = {inline(str(value))}"
             raise conversion.document.error(place, f"{name!r} has no meaning under [env]", remedy)
+        elif isinstance(value, dict | list) and value:
+            remedy = "Write packages under [pypi-dependencies] or [dependencies], variables under [env_vars]"
+            raise conversion.document.error(place, f"{name!r} is not known in an environment", remedy)
         else:
             without_effect(conversion, place, value)
 

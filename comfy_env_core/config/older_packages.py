@@ -20,6 +20,7 @@ SYSTEMS = {
 }
 #: "torch=={pytorch_version}": filled in when the environment was made, from what the machine had.
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_CUDA_VERSION = re.compile(r"\d+(\.\d+)*|cu\d+|auto|none|null|cpu")
 _FOLLOWS = "follows from ComfyUI and this machine, and has no effect"
 
 
@@ -44,7 +45,7 @@ def _is_versioned(item: Any) -> bool:
 
 def cuda(conversion: Conversion, key: KeyPath, value: Any) -> None:
     """Packages compiled for CUDA, by name and version or as requirement lines; in an environment, CUDA's version."""
-    if isinstance(value, str) and len(key) > 1:
+    if isinstance(value, str) and (len(key) > 1 or _CUDA_VERSION.fullmatch(value)):
         follows(conversion, key, value)
     elif isinstance(value, (str, list)):
         _cuda_lines(conversion, key, value)

@@ -24,6 +24,7 @@ from .shapes import (
     table_of,
     text,
     texts,
+    url,
     version,
     whole_number,
 )
@@ -51,6 +52,14 @@ _USUAL_NAMES = {
     "win64": "win-64",
     "windows-64": "win-64",
     "macos-arm64": "osx-arm64",
+}
+
+
+# What a file has for all platforms together, and how the same is said for one.
+_NOT_OF_A_TARGET = {
+    "cuda": "Move it to [cuda], which leaves out by itself what a platform does not have",
+    "env_vars": 'Write [target.{0}.activation] env = {{ NAME = "value" }}',
+    "python": 'Write [target.{0}.dependencies] python = "3.11.*"',
 }
 
 
@@ -103,6 +112,10 @@ def _targets(document: Document, key: KeyPath, value: Any) -> None:
                 f"Write [target.{usual}]; known are {known} and platforms such as linux-64, osx-arm64, win-64"
             )
             raise document.error((*key, platform), f"{platform!r} is not a platform", remedy)
+        for name, remedy in _NOT_OF_A_TARGET.items():
+            if isinstance(content, dict) and name in content:
+                problem = f"{name!r} has no meaning for one platform"
+                raise document.error((*key, platform, name), problem, remedy.format(platform))
         _TARGET(document, (*key, platform), content)
 
 
@@ -194,8 +207,8 @@ _TARGET = fields(
 )
 _PYPI_OPTIONS = fields(
     {
-        "index-url": text,
-        "extra-index-urls": texts,
+        "index-url": url,
+        "extra-index-urls": each(url),
         "find-links": each(_link),
         "index-strategy": one_of("first-index", "unsafe-first-match", "unsafe-best-match"),
         "prerelease-mode": one_of(

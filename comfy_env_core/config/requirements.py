@@ -229,6 +229,9 @@ def _check_pypi_table(document: Document, key: KeyPath, requirement: Mapping[str
     _check_keys(document, key, requirement, allowed)
     if "version" in requirement:
         _check_pypi_version(document, (*key, "version"), requirement["version"])
+    if "://" not in requirement.get("index", "://"):
+        problem = f"{requirement['index']!r} is not the address of an index"
+        raise document.error((*key, "index"), problem, 'Write it in full, "https://…/simple"')
     revisions = [name for name in _GIT_REVISIONS if name in requirement]
     if len(revisions) > 1:
         problem = f"{' and '.join(revisions)} name the same thing twice"

@@ -34,6 +34,15 @@ def any_text(document: Document, key: KeyPath, value: Any) -> None:
         text(document, key, value)
 
 
+def url(document: Document, key: KeyPath, value: Any) -> None:
+    """An address with its scheme; names of indexes are uv's."""
+    text(document, key, value)
+    if "://" not in value:
+        raise document.error(
+            key, f"{value!r} is not the address of an index", 'Write it in full, "https://…/simple"'
+        )
+
+
 def version(document: Document, key: KeyPath, value: Any) -> None:
     """A version: a string, or a number as long as TOML does not shorten it."""
     if isinstance(value, bool) or not isinstance(value, int | float):

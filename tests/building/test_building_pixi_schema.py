@@ -16,8 +16,11 @@ SCHEMA = SHARED / "pixi" / "schema.json"
 #: One file is one environment, and describes no package. (`project` is an older word for `workspace`.)
 NOT_OURS = ("environments", "feature", "package")
 #: Where the schema is wider than its meaning: a revision without a repository, a word for a version, a platform that
-#: is none. The last part of the key that the refusal names.
-WIDER = {"word", "version", "branch", "tag", "rev", "lfs", "subdirectory", "editable", "platforms"}
+#: is none, an index without an address. The last part of the key that the refusal names.
+WIDER = {
+    *("word", "version", "branch", "tag", "rev", "lfs", "subdirectory", "editable", "platforms"),
+    *("index", "index-url", "extra-index-urls"),
+}
 #: Definitions that examples do not go into: packages to be built, and conditions, both pixi's own affair.
 OPAQUE = ("Package", "WhenAll", "WhenAny", "WhenPackage")
 

@@ -158,6 +158,12 @@ def test_a_list_of_packages_for_cuda_may_hold_versions(env: Reader, text: str) -
     assert "'==2.8', has no effect" in warned(spec)
 
 
+def test_a_version_of_cuda_in_place_of_packages_is_named_as_what_it_is(env: Reader) -> None:
+    spec = env('cuda = "12.8"')
+    assert spec.cuda_packages == ()
+    assert "cuda = '12.8' follows from ComfyUI" in warned(spec)
+
+
 def test_one_package_for_cuda_may_stand_without_a_list(env: Reader) -> None:
     assert env('[cuda]\npackages = "gsplat"').cuda_packages == ("gsplat",)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 SHAPES: tuple[Any, ...] = (
     *("*", "", ">=1", ">=1,<2", 1, True, [], {}),
     *({"version": "*"}, {"version": ""}, {"version": 1}, {"version": "*", "extras": ["a"]}),
-    *({"extras": ["a"]}, {"extras": "a"}, {"extras": [""]}, {"index": "i", "version": "*"}),
+    *({"extras": ["a"]}, {"extras": "a"}, {"extras": [""]}, {"index": "https://i", "version": "*"}),
     *(
         {"git": "u"},
         {"git": "u", "rev": "x"},
