@@ -54,6 +54,8 @@ def _offer(wanted: CudaWheelsWanted, settings: UserSettings, fetcher: Fetcher) -
     try:
         return CudaWheels.fetch(base, wanted.names, wanted.combination, fetcher)
     except BuildError as error:
+        if error.cause is BuildCause.CANCELLED:
+            raise
         own = dict(_own_wheels(wanted, settings, fetcher))
         if all(own.values()):
             return CudaWheels(own, is_whole=True)

@@ -36,7 +36,7 @@ class TorchFile:
 
 
 class TorchSources:
-    """Asks for one plan. `pinned`: the keys of the plan's `pypi` that it pinned to the index of one build."""
+    """Asks for one plan that has `torch_pins`."""
 
     def __init__(
         self,
@@ -113,7 +113,9 @@ class TorchSources:
             page = self._fetcher.page(f"{found.url}.metadata")
         except NotThere:
             return
-        for name in re.findall(r"^Requires-Dist:\s*([\w.-]*triton[\w.-]*)", page.body.decode(), re.MULTILINE):
+        for name in re.findall(
+            r"^Requires-Dist:\s*([\w.-]*triton[\w.-]*)", page.body.decode("utf-8", "replace"), re.MULTILINE
+        ):
             if project_files(found.index or "", name, self._fetcher):
                 yield name
 
@@ -174,14 +176,14 @@ class TorchSources:
         return min(fitting, key=lambda file: (self._rank(file) or 0, _newest_first(file)), default=None)
 
     def _rank(self, file: TorchFile) -> int | None:
-        """0: exactly this build. PyPI's wheels have no tag: on Linux they compute with CUDA, elsewhere on the CPU."""
+        """0: exactly this build. PyPI's wheels have no tag: on x86 Linux they compute with CUDA, else on the CPU."""
         local = file.wheel.local
         if file.index is not None or local == self._tag:
             return 0
         mine = cuda_version_of_tag(self._tag)
         if mine and (other := cuda_version_of_tag(local)) and other <= mine:
             return 1
-        if not local and (self._tag == "cpu" or (mine and self._plan.platform.is_linux)):
+        if not local and (self._tag == "cpu" or (mine and self._plan.platform.name == "linux-64")):
             return 2
         return None
 
@@ -220,6 +222,8 @@ class TorchSources:
         try:
             files.extend(offered_files(name, self._settings, self._fetcher))
         except BuildError as error:
+            if error.cause is BuildCause.CANCELLED:
+                raise
             self._failure = error
             files.extend(offered_files(name, _without_indexes(self._settings), self._fetcher))
         return _torch_files(files, None)
