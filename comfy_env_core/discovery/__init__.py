@@ -5,7 +5,7 @@ from __future__ import annotations
 from .fingerprint import source_fingerprint
 from .host_names import LEAN_NAMES
 from .host_use import HostUse, host_use
-from .scanning import ENV_FILE_NAME, ROOT_FILE_NAME, host_skips, scan
+from .scanning import ENV_FILE_NAME, ROOT_FILE_NAME, host_skips, read_site, scan
 from .site import Mistake, Pack, Scan, Site, Skipped
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Skipped",
     "host_skips",
     "host_use",
+    "read_site",
     "scan",
     "source_fingerprint",
 ]

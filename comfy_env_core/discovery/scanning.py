@@ -150,7 +150,7 @@ def _look_into(pack: Pack, findings: _Findings) -> None:
                 _add_root(name_of(directory), path, findings)
             elif entry.name != ENV_FILE_NAME:
                 findings.mistakes.append(misnamed(path))
-            elif (site := _site(pack, path)).spec is None or site.spec.is_environment:
+            elif (site := read_site(pack, path)).spec is None or site.spec.is_environment:
                 sites.append(site)
             else:
                 findings.mistakes.append(of_the_pack_alone(path))
@@ -172,7 +172,8 @@ def _add_root(name: str, path: Path, findings: _Findings) -> None:
         findings.root_errors[name] = error
 
 
-def _site(pack: Pack, config_path: Path) -> Site:
+def read_site(pack: Pack, config_path: Path) -> Site:
+    """The site as its file is now. Never raises for what the file holds, nor for one that is gone."""
     spec, error = _read(parse_env, config_path)
     return Site(pack, config_path.parent, config_path, spec, error)
 

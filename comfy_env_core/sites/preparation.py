@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.config import HostNeed
-from comfy_env_core.discovery import Site, source_fingerprint
+from comfy_env_core.discovery import Site, read_site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.sites.failure import SiteFailure, failure_of
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comfy-env")
 
-#: Sites that are prepared at once. They mostly wait for builds, which have their own queue.
-_AT_ONCE = 8
+#: Sites under way at once. Nearly all of them wait for a build, and the queue of builds should know all it could start.
+_AT_ONCE = 256
+#: Reading sources is work for the processor, and ComfyUI's event loop has to get its share.
+_PLANNED_AT_ONCE = 2
+#: Each is a process that imports a pack.
+_DESCRIBED_AT_ONCE = 8
 
 
 class Preparation:
@@ -63,6 +67,8 @@ class Preparation:
         self._is_closed = False
         self._workers_allowed = threading.Event()
         self._executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="comfy-env-site")
+        self._planning = threading.Semaphore(_PLANNED_AT_ONCE)
+        self._describing = threading.Semaphore(_DESCRIBED_AT_ONCE)
         self._made_builder: Builder | None = None
 
     def begin(self, runtimes: Iterable[SiteRuntime]) -> None:
@@ -137,12 +143,43 @@ class Preparation:
             if not self._has_begun or runtime.id in self._preparing:
                 return
             self._preparing.add(runtime.id)
-        self._executor.submit(self._prepare, runtime)
+        self._executor.submit(self._prepare, runtime, 0)
+
+    def again(self, runtime: SiteRuntime, priority: int) -> None:
+        """Builds and describes the site by what its file says now, because somebody asked for it.
+
+        Whether builds are off at start does not matter here. A build that waits is moved up by a higher priority, and
+        nothing happens to a site that is ready. What goes wrong becomes the site's state.
+        """
+        with self._lock:
+            is_under_way = runtime.id in self._preparing
+            self._preparing.add(runtime.id)
+        if is_under_way:
+            environment_id = runtime.environment.id if runtime.environment is not None else None
+            for job in self.jobs():
+                if job.environment_id == environment_id:
+                    self.builder.submit(job.plan, (), priority)
+            return
+        self.read_again(runtime)
+        if runtime.state is not SiteState.UNBUILT:
+            self._move(runtime, SiteState.UNBUILT)
+        self.assess(runtime)
+        if runtime.state in (SiteState.READY, SiteState.FAILED):
+            with self._lock:
+                self._preparing.discard(runtime.id)
+        else:
+            self._executor.submit(self._prepare, runtime, priority)
+
+    def read_again(self, runtime: SiteRuntime) -> None:
+        """Takes over what the site's file says now."""
+        runtime.site = read_site(runtime.site.pack, runtime.site.config_path)
+        runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
 
     def plan(self, runtime: SiteRuntime) -> BuildPlan:
         """What to build for the site, which knows its environment then. Raises BuildError."""
         site = runtime.site
-        plan = self._planner.plan(site, self._nested(site))
+        with self._planning:
+            plan = self._planner.plan(site, self._nested(site))
         runtime.environment = self._store.environment(plan.environment_id)
         runtime.host_need = plan.host_need
         runtime.plan_key = self._planner.plan_key(site, runtime.source, plan.host_need)
@@ -155,9 +192,9 @@ class Preparation:
         if runtime.record is not None and not self._is_closed:
             self._executor.submit(self._keep, runtime, runtime.record.with_inputs(inputs))
 
-    def _prepare(self, runtime: SiteRuntime) -> None:
+    def _prepare(self, runtime: SiteRuntime, priority: int) -> None:
         try:
-            workspace = self._build(runtime)
+            workspace = self._build(runtime, priority)
             if (
                 runtime.record is not None
                 and runtime.was_described_in(workspace)
@@ -165,7 +202,9 @@ class Preparation:
             ):
                 runtime.adopt(runtime.record, workspace)  # the same environment, built once more
             while not self._is_finished(runtime):
-                self._describe(runtime, workspace)
+                self._workers_allowed.wait()
+                with self._describing:
+                    self._describe(runtime, workspace)
         except Exception as error:  # noqa: BLE001  # this thread's boundary: every failure becomes the site's state
             self._keep_traceback(runtime, error)
             with self._lock:
@@ -184,11 +223,11 @@ class Preparation:
         except OSError as problem:
             log.warning("%s: cannot write %s (%s)", runtime.id, path, problem, exc_info=error)
 
-    def _build(self, runtime: SiteRuntime) -> Workspace:
+    def _build(self, runtime: SiteRuntime, priority: int) -> Workspace:
         """Leaves the site describing; what it is to be described in. Raises BuildError."""
         if not self._is_built(runtime):
             self._move(runtime, SiteState.BUILDING)
-            error = self.builder.submit(self.plan(runtime), [runtime.site.directory]).wait().error
+            error = self.builder.submit(self.plan(runtime), [runtime.site.directory], priority).wait().error
             if error is not None:
                 raise error
         self._move(runtime, SiteState.DESCRIBING)
@@ -198,7 +237,6 @@ class Preparation:
 
     def _describe(self, runtime: SiteRuntime, workspace: Workspace) -> None:
         """Lets a worker in `workspace` import what the host wants, and remembers what it says."""
-        self._workers_allowed.wait()
         runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
         if workspace.is_done():
             # Also for a site whose import fails for want of them.

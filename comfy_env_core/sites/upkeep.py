@@ -1,4 +1,4 @@
-"""What is done to environments while sites use them: rebuilt, rolled back, deleted."""
+"""What people ask for while sites use their environments: build, rebuild, cancel, roll back, delete."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("comfy-env")
 
+#: The priority of what somebody clicked, or named on a command line; what a start builds has 0.
+ASKED_FOR = 10
+
 
 class Upkeep:
     """Owns nothing. `users`: the sites that use an environment. `tell`: told of every site that changed."""
@@ -38,14 +41,35 @@ class Upkeep:
         self._users = users
         self._tell = tell
 
-    def rebuild(self, runtimes: Iterable[SiteRuntime], priority: int = 0) -> tuple[Job, ...]:
-        """Builds the environments of these sites anew, also those that are done, which serve until then.
+    def build(self, runtimes: Iterable[SiteRuntime], priority: int = ASKED_FOR) -> None:
+        """Builds and describes those that are not ready, by what their files say now. Returns before that is done."""
+        for runtime in runtimes:
+            self._preparation.again(runtime, priority)
+
+    def cancel(self, environment_id: str) -> bool:
+        """Ends the build of this environment that runs or waits in this process, else the one of another process.
+
+        Returns at once, False when there is none. Raises OSError where another process cannot be asked.
+        """
+        from comfy_env_core.building.running_job import ask_to_cancel  # noqa: PLC0415  # not at a warm start
+
+        for job in self._preparation.jobs():
+            if job.environment_id == environment_id and not job.snapshot().has_ended:
+                job.cancel()
+                return True
+        return ask_to_cancel(self._store.environment(environment_id)) is not None
+
+    def rebuild(self, runtimes: Iterable[SiteRuntime], priority: int = ASKED_FOR) -> tuple[Job, ...]:
+        """Builds the environments of these sites anew by what their files say now, also those that are done.
+
+        An environment that is done serves until then.
 
         One job an environment; all its sites are renewed when it is done. Raises BuildError for a file that cannot
         become an environment, before anything is built.
         """
         plans: dict[str, tuple[BuildPlan, list[Path]]] = {}
         for runtime in runtimes:
+            self._preparation.read_again(runtime)
             plan = self._preparation.plan(runtime)
             _, directories = plans.setdefault(plan.environment_id, (plan, []))
             directories.append(runtime.site.directory)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import eventually
 
 from comfy_env_core.environments.installs import read_installs
 from comfy_env_core.environments.states import SiteState
@@ -296,3 +298,62 @@ def test_environments_that_this_comfyui_uses_are_on_record_for_garbage_collectio
     assert used is not None
     assert install.uses_now(used.id)
     assert install.custom_nodes == (house.custom_nodes,)
+
+
+def test_failed_pack_is_built_by_its_corrected_file_without_a_restart(house: House, run_echo: Echo) -> None:
+    root = house.pack("pack", config='[pypi-dependencies]\nmissing = "*"\n')
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert "There is no package 'missing'" in failure_text(manager, "pack")
+    (root / "comfy-env.toml").write_text("")
+    manager.upkeep.build([manager.sites["pack"]])
+    assert_ready(manager)
+    assert run_echo(manager, "pack", "hello") == ("hello!",)
+
+
+def test_file_that_was_broken_while_comfyui_runs_fails_with_its_line_when_it_is_built(house: House) -> None:
+    root = house.pack("pack")
+    manager = house.open()
+    assert_ready(manager)
+    (root / "comfy-env.toml").write_text("python = 3.10\n")
+    manager.upkeep.build([manager.sites["pack"]])
+    assert manager.wait(WAIT_S)
+    assert "line 1" in failure_text(manager, "pack")
+
+
+def test_somebody_s_click_builds_although_builds_at_start_are_off(house: House) -> None:
+    house.pack("pack")
+    manager = house.open(BuildMode.OFF)
+    manager.upkeep.build(manager.sites.values())
+    assert_ready(manager)
+
+
+def test_what_was_clicked_last_overtakes_what_waits(house: House) -> None:
+    for name in "abcdef":
+        house.pack(name, config=f'[env_vars]\nNAME = "{name}"\n')
+    gate = threading.Event()
+    house.engine.before_build = lambda plan: gate.wait(WAIT_S)
+    manager = house.open()
+    eventually(lambda: len(manager.status()["jobs"]) == 6)
+    manager.upkeep.build([manager.sites["f"]])
+    gate.set()
+    assert_ready(manager)
+    # Two were under way already.
+    assert house.engine.built.index("f") == 2
+
+
+def test_a_build_that_is_cancelled_can_be_asked_for_again(house: House) -> None:
+    house.pack("pack")
+    gate = threading.Event()
+    house.engine.before_build = lambda plan: gate.wait(WAIT_S)
+    manager = house.open()
+    eventually(lambda: house.engine.builds == 1)
+    environment = manager.sites["pack"].environment
+    assert environment is not None
+    assert manager.upkeep.cancel(environment.id)
+    gate.set()
+    assert manager.wait(WAIT_S)
+    assert "was cancelled" in failure_text(manager, "pack")
+    assert not manager.upkeep.cancel(environment.id), "nothing is under way any more"
+    manager.upkeep.build(manager.sites.values())
+    assert_ready(manager)
