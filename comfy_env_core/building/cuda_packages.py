@@ -11,7 +11,7 @@ from comfy_env_core.building.cuda_wheels import Combination, wheels_base
 from comfy_env_core.building.draft import Draft
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.host_python import HostPython
-from comfy_env_core.building.indexes import TORCH_FAMILY
+from comfy_env_core.building.indexes import TORCH_FAMILY, cuda_version_of_tag, torch_tag
 from comfy_env_core.building.requirements import exact_version, is_any, normalised_name, range_of, with_fields
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import EnvSpec
@@ -65,7 +65,7 @@ def _add_from_wheels_index(
     key = draft.pypi_key("torch")
     is_open = key is None or is_any(draft.pypi[key]) or f"pypi-dependencies.{key}" in draft.reasons
     torch = _torch_for_cuda_packages(draft, spec, host)
-    combination = Combination.parse(cuda.version, torch)
+    combination = Combination.parse(_cuda_of_the_file(draft) or cuda.version, torch)
     if combination is None:
         raise BuildError(
             BuildCause.CONFIG,
@@ -77,6 +77,15 @@ def _add_from_wheels_index(
     for name in names:
         draft.add_pypi(name, {"version": "*", "index": index}, reason)
     return CudaWheelsWanted(tuple(names), combination, is_open)
+
+
+def _cuda_of_the_file(draft: Draft) -> str | None:
+    """Of a torch that the file itself wants in one build, by the version's tag or by its index."""
+    key = draft.pypi_key("torch")
+    requirement = draft.pypi[key] if key is not None else "*"
+    index = str(requirement.get("index", "")) if isinstance(requirement, Mapping) else ""
+    version = cuda_version_of_tag(_named_build(draft) or torch_tag(index))
+    return f"{version[0]}.{version[1]}" if version is not None else None
 
 
 def _torch_for_cuda_packages(draft: Draft, spec: EnvSpec, host: HostPython) -> str:

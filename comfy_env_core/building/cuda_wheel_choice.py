@@ -40,7 +40,8 @@ def settle_cuda_wheels(
     if python is None:
         return plan
     offer = _offer(wanted, settings, fetcher)
-    for combination in _acceptable(wanted, offer):
+    can_choose_torch = any(normalised_name(key) == "torch" for key in plan.torch_pins)
+    for combination in _acceptable(wanted, offer) if can_choose_torch else (wanted.combination,):
         found = {name: offer.best(name, combination, python, plan.platform) for name in wanted.names}
         chosen = {name: wheel for name, wheel in found.items() if wheel is not None}
         if len(chosen) == len(found):

@@ -171,6 +171,15 @@ def test_a_torch_that_the_file_names_stays_and_an_older_cuda_serves(
     assert made.pypi["torch"] == {"version": "==2.6.0", "index": f"{base}/whl/cu126"}
 
 
+def test_a_torch_build_that_the_file_names_decides_the_wheels_too(settled: Settle, farm: WheelFarm) -> None:
+    farm.add("gsplat", "1.5.3", "12.8", "2.6", **CP311)
+    farm.add("gsplat", "1.5.2", "12.6", "2.6", **CP311)
+    farm.write_manifest()
+    for torch in ('"==2.6.0+cu126"', '{ version = "==2.6.0", index = "https://mirror/whl/cu126" }'):
+        made = settled(f"{GSPLAT}\n[pypi-dependencies]\ntorch = {torch}")
+        assert "cu126torch2.6" in made.pypi["gsplat"]["url"]  # type: ignore[index]
+
+
 def test_a_newer_cuda_than_the_machines_is_never_taken(settled: Settle, farm: WheelFarm) -> None:
     farm.add("gsplat", "1.5.3", "13.0", "2.8", **CP311)
     farm.write_manifest()
