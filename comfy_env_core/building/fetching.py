@@ -34,6 +34,14 @@ class NotThere(Exception):
     """The server answered that it has no such page (404, 410)."""
 
 
+class TooLong(BuildError):
+    """The file is longer than the caller wants to have."""
+
+    def __init__(self, url: str, limit_bytes: int) -> None:
+        message = f"{redact(url)!r} cannot be fetched: it has more than {limit_bytes} bytes."
+        super().__init__(BuildCause.NETWORK, message)
+
+
 @dataclasses.dataclass(frozen=True)
 class Page:
     """One fetched document. `url` is where it was found in the end, the base of its relative links."""
@@ -145,12 +153,14 @@ class Fetcher:
 
     def _chunks(self, response: http.client.HTTPResponse, url: str, limit_bytes: int) -> Iterator[bytes]:
         announced = response.headers.get("Content-Length")
+        if announced is not None and announced.isdigit() and int(announced) > limit_bytes:
+            raise TooLong(url, limit_bytes)
         got = 0
         while chunk := cancellable(lambda: response.read(_CHUNK_BYTES), self._check):
             self._remaining_s(url)
             got += len(chunk)
             if got > limit_bytes:
-                raise OSError(errno.EMSGSIZE, f"the answer is longer than {limit_bytes} bytes")
+                raise TooLong(url, limit_bytes)
             yield chunk
         if announced is not None and announced.isdigit() and got < int(announced):
             raise http.client.IncompleteRead(b"", int(announced) - got)

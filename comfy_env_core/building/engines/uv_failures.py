@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from comfy_env_core.building.commands import Completed
-from comfy_env_core.building.engines.availability import Target, newest_version, version_of
+from comfy_env_core.building.engines.availability import Target
 from comfy_env_core.building.engines.cache_repair import is_cached
+from comfy_env_core.building.engines.published_files import check_locked_file, check_newest_file
 from comfy_env_core.building.engines.questions import Asked, Questions
 from comfy_env_core.building.engines.smallest_conflict import OutOfTime, smallest_conflict
 from comfy_env_core.building.engines.uv_project import Line, UvProject
 from comfy_env_core.building.engines.version_range import VersionRange
 from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles
-from comfy_env_core.building.fetching import NotThere
 from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.user_settings import redact
@@ -30,14 +30,12 @@ if TYPE_CHECKING:  # pypi_phase imports this module
 
 #: For finding out who excludes whom; after that the whole list is named.
 _CONFLICT_S = 30.0
-#: A file of this size is fetched once more to see whether it is the one that was published.
-_FETCHED_TO_COMPARE_BYTES = 64 << 20
 
 
 def explain_compile(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError:
     """The cause of a failed `uv pip compile`, from the machine over servers and names to what excludes what."""
     questions = _questions(phase, project, "Choosing Python packages", completed)
-    asked = [Asked(ln.name, ln.range, ln.text, ln.index) for ln in project.lines if ln.is_from_index]
+    asked = [_asked(line) for line in project.lines if line.is_from_index]
     return (
         questions.about_the_machine()
         or questions.about_indexes(asked)
@@ -62,14 +60,14 @@ def explain_install(phase: PypiPhase, wanted: Sequence[PypiPackage], completed: 
     built = [f"{package.name} {package.version}".strip() for package in to_fetch if package.must_be_built]
     if built:
         return questions.not_built(_named_by_uv(completed, "Failed to build") or ", ".join(built))
-    wrong = next((error for package in to_fetch if (error := _by_lock(package, questions))), None)
+    wrong = next((error for package in to_fetch if (error := check_locked_file(package, questions))), None)
     if wrong is not None:
         return wrong
     if to_fetch:
         names = ", ".join(package.name for package in to_fetch)
         return questions.error(BuildCause.NETWORK, f"the download of {names} broke off.")
     # uv keeps what it fetched also where the checksum is not the one that a lock names.
-    fetched = (_by_lock(package, questions) for package in cached)
+    fetched = (check_locked_file(package, questions) for package in cached)
     changed = next((error for error in fetched if error and error.cause is BuildCause.CHECKSUM), None)
     if changed is not None:
         return changed
@@ -111,6 +109,10 @@ def _questions(phase: PypiPhase, project: UvProject | None, doing: str, complete
         (phase.workspace.directory, phase.uv.store.root),
         phase.report,
     )
+
+
+def _asked(line: Line) -> Asked:
+    return Asked(line.name, line.range, line.text, line.index)
 
 
 def _by_places(phase: PypiPhase, project: UvProject, questions: Questions) -> BuildError | None:
@@ -177,9 +179,9 @@ def _by_what_it_needs(
     phase: PypiPhase, project: UvProject, line: Line, said: str, questions: Questions
 ) -> BuildError:
     """One requirement that cannot be met although it has a file that fits."""
-    broken = _by_file(line, questions) if line.is_from_index else None
-    if broken is not None:
-        return broken
+    by_file = check_newest_file(_asked(line), questions) if line.is_from_index else None
+    if by_file is not None:
+        return by_file
     if not _fits(phase, project, (line,), "--no-deps"):
         return questions.not_built(repr(line.text))
     without_building = _fits(phase, project, (line,), "--only-binary", ":all:")
@@ -217,41 +219,6 @@ def _fits(phase: PypiPhase, project: UvProject, lines: tuple[Line, ...], *option
         return completed.returncode == 0
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _by_file(line: Line, questions: Questions) -> BuildError | None:
-    """Whether the newest file that fits is whole: uv reads what a package needs from the file itself if it must."""
-    files = [
-        file for file in questions.files(Asked(line.name, line.range, line.text, line.index)) if file.sha256
-    ]
-    newest = newest_version(files)
-    file = next((file for file in files if version_of(file) == newest), None)
-    return None if file is None else _by_fetching(file.filename, file.url, file.sha256 or "", questions)
-
-
-def _by_lock(package: PypiPackage, questions: Questions) -> BuildError | None:
-    file = next((file for file in package.files if file.sha256), None)
-    return None if file is None else _by_fetching(file.filename, file.url, file.sha256, questions)
-
-
-def _by_fetching(filename: str, url: str, sha256: str, questions: Questions) -> BuildError | None:
-    """Whether a file that uv did not take is another one than was published, or cannot be read to its end."""
-    if not url.startswith("http"):
-        return None
-    path = questions.directories[0] / "question.download"
-    try:
-        questions.fetcher().download(url, path, sha256, limit_bytes=_FETCHED_TO_COMPARE_BYTES)
-    except NotThere:
-        return questions.error(
-            BuildCause.NO_SUCH_PACKAGE, f"the index lists {filename}, and its server does not have it."
-        )
-    except BuildError as error:
-        if error.cause is BuildCause.CANCELLED:
-            raise
-        return questions.error(error.cause, error.message, error.remedy)
-    finally:
-        path.unlink(missing_ok=True)
-    return None
 
 
 def _is_installed(package: PypiPackage, prefix: Path) -> bool:

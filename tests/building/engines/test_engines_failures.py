@@ -136,6 +136,13 @@ def test_a_conflict_names_the_two_among_many_that_exclude_each_other_and_says_wh
     assert "env-" not in error.message
 
 
+def test_what_a_package_needs_in_turn_and_nobody_has_is_named_with_who_needs_it(build: Build) -> None:
+    error = failure(build, index_of_needs(left="nowhere>=1", fine=""), 'left = "*"', 'fine = "*"')
+    assert error.cause is BuildCause.NO_SUCH_PACKAGE
+    assert "no index knows 'nowhere'" in error.message
+    assert "needed by 'left'" in error.message
+
+
 def test_a_source_that_does_not_build_is_named_with_who_needs_it_and_its_last_words(build: Build) -> None:
     index = index_of_needs(needy="srconly")
     index.files["srconly-1.5.tar.gz"] = source_of("srconly")
