@@ -15,9 +15,9 @@ from comfy_env_core.environments.atomic import delete_tree, remove_tree
 from comfy_env_core.environments.garbage import Garbage, GarbageKind, Kept, Rules, Survey
 from comfy_env_core.environments.locks import ProcessLock, build_lock, pypi_lock
 from comfy_env_core.environments.removal import EnvironmentBusy, discard, discard_generation, locked
-from comfy_env_core.environments.sizes import Measurement, Size
+from comfy_env_core.environments.sizes import Measurement, Size, measure_store
 from comfy_env_core.environments.store import Environment, Store
-from comfy_env_core.environments.workspace import PREFIX_OF_NAME, Workspace
+from comfy_env_core.environments.workspace import Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def plan_collection(store: Store, rules: Rules | None = None) -> CollectionPlan:
     found = list(Survey(store, rules).all())
     items = tuple(one for one in found if isinstance(one, Garbage))
     kept = tuple(one for one in found if isinstance(one, Kept))
-    return CollectionPlan(rules, items, kept, _measure(store, items))
+    return CollectionPlan(rules, items, kept, measure_store(store, {item.name: item.path for item in items}))
 
 
 def collect(
@@ -144,17 +144,3 @@ def _no_build(store: Store) -> Iterator[None]:
     finally:
         for lock in held:
             lock.release()
-
-
-def _measure(store: Store, items: Sequence[Garbage]) -> Measurement:
-    """Every item by its name, and the rest of the store: environments by id, caches and other directories by name."""
-    measurement = Measurement()
-    paths = [item.path for item in items]
-    for item in items:
-        measurement.add(item.name, item.path, [path for path in paths if path != item.path])
-    if store.root.is_dir():
-        for directory in (*store.root.iterdir(), *store.cache_dir.glob("*")):
-            if directory not in paths and directory != store.cache_dir:
-                name = directory.relative_to(store.root).as_posix().removeprefix(PREFIX_OF_NAME)
-                measurement.add(name, directory, paths)
-    return measurement

@@ -15,6 +15,9 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from comfy_env_core.environments.store import Store
+from comfy_env_core.environments.workspace import PREFIX_OF_NAME
+
 #: The owner of links that lie in none of the trees that were measured.
 ELSEWHERE = "elsewhere"
 #: The unit of st_blocks, whatever the file system's own is (POSIX <sys/stat.h> leaves it open; every system uses it).
@@ -104,6 +107,24 @@ def measure(trees: Mapping[str, Sequence[Path]]) -> Measurement:
     for owner, roots in trees.items():
         for root in roots:
             measurement.add(owner, root)
+    return measurement
+
+
+def measure_store(store: Store, apart: Mapping[str, Path] | None = None) -> Measurement:
+    """The whole store: environments by their ids, caches as "cache/uv", other directories by name.
+
+    `apart`: name → what is measured by itself and not as a part of these.
+    """
+    measurement = Measurement()
+    apart = apart or {}
+    paths = set(apart.values())
+    for name, path in apart.items():
+        measurement.add(name, path, paths - {path})
+    if store.root.is_dir():
+        for directory in (*store.root.iterdir(), *store.cache_dir.glob("*")):
+            if directory not in paths and directory != store.cache_dir:
+                name = directory.relative_to(store.root).as_posix().removeprefix(PREFIX_OF_NAME)
+                measurement.add(name, directory, paths)
     return measurement
 
 

@@ -102,18 +102,19 @@ class Upkeep:
         """
         from comfy_env_core.environments.removal import EnvironmentBusy, remove_environment  # noqa: PLC0415
 
-        users = tuple(self._users(environment_id))
+        environment, users = self._store.environment(environment_id), tuple(self._users(environment_id))
         for runtime in users:
-            if not self._workers.end_if_idle(runtime.id, "its environment is deleted"):
+            if self._is_at_work(runtime, environment):
                 raise EnvironmentBusy(
-                    f"Environment {environment_id!r} was not deleted: nodes of {runtime.id!r} run in it, or ComfyUI's "
-                    'cache holds their objects. Wait for them, or use "Unload Models and Execution Cache"; try again.'
+                    f"Environment {environment_id!r} was not deleted: nodes of {runtime.id!r} run or are prepared in "
+                    "it, or ComfyUI's cache holds their objects. Wait for them, or use \"Unload Models and Execution "
+                    'Cache"; then try again.'
                 )
         remove_environment(self._store, environment_id)
         for runtime in users:
             if runtime.serving is not None and runtime.serving.environment_id == environment_id:
                 runtime.serving = None
-            if runtime.state is not SiteState.UNBUILT:
+            if runtime.state is not SiteState.UNBUILT and runtime.serving is None:
                 self._move(runtime, SiteState.UNBUILT)
 
     def renew(self, runtime: SiteRuntime) -> None:
@@ -139,6 +140,15 @@ class Upkeep:
             if runtime.state is SiteState.READY:
                 self._move(runtime, SiteState.STALE)
         self._preparation.later(runtime)
+
+    def _is_at_work(self, runtime: SiteRuntime, environment: Environment) -> bool:
+        """Whether the site is being prepared, or has a worker in the environment that cannot be ended now."""
+        if runtime.state in (SiteState.BUILDING, SiteState.DESCRIBING):
+            return True
+        worker = self._workers.running(runtime.id)
+        if worker is None or environment.directory not in worker.spec.prefix.parents:
+            return False
+        return not self._workers.end_if_idle(runtime.id, "its environment is deleted")
 
     def _follow(self, job: Job) -> None:
         if job.wait().error is None:

@@ -138,7 +138,7 @@ def test_an_environment_is_not_deleted_under_a_node_that_runs_and_can_be_built_a
     held = threading.Thread(target=lambda: run_echo(manager, "pack", str(tmp_path / "go")))
     held.start()
     assert eventually(lambda: any(worker.state.value == "busy" for worker in manager.workers.all_running()))
-    with pytest.raises(EnvironmentBusy, match="nodes of 'pack' run in it"):
+    with pytest.raises(EnvironmentBusy, match="nodes of 'pack' run or are prepared in "):
         manager.upkeep.delete(environment.id)
     (tmp_path / "go").touch()
     held.join(WAIT_S)
