@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -228,7 +229,7 @@ class Manager:
         """Lets garbage collection know what this ComfyUI uses; without that it may remove only what is old."""
         used = {id_ for runtime in self.sites.values() for id_ in runtime.environment_ids()}
         installs_dir = self._parts.store.installs_dir
-        if not self._parts.custom_nodes or not (used or installs_dir.exists()):
+        if not self._parts.custom_nodes or not (used or os.path.exists(installs_dir)):
             return
         try:
             with self._recording:
