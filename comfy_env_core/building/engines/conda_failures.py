@@ -79,7 +79,7 @@ def by_channels(channel_urls: Mapping[str, str], questions: Questions) -> BuildE
 def _unsolvable(outcome: Mapping[str, Any], plan: BuildPlan, questions: Questions) -> BuildError:
     channels = ", ".join(map(repr, plan.channels))
     if outcome["unknown"]:
-        unknown = ", ".join(repr(spec) for spec in outcome["unknown"])
+        unknown = ", ".join(repr(spec.removesuffix(" *")) for spec in outcome["unknown"])
         return questions.error(
             BuildCause.NO_SUCH_PACKAGE, f"no package in {channels} fits {unknown} on {plan.platform.name}."
         )
@@ -87,7 +87,8 @@ def _unsolvable(outcome: Mapping[str, Any], plan: BuildPlan, questions: Question
     said = f"{said[:_SAID_CHARACTERS]}…" if len(said) > _SAID_CHARACTERS else said
     return questions.error(
         BuildCause.CONFLICT,
-        f"each of them can be had from {channels}, but not all together. The solver says: {said}",
+        f"each of them can be had from {channels}, but not all together with what they need. "
+        f"The solver says: {said}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 import sys
@@ -29,6 +30,7 @@ from comfy_env_core.processes import clean_environment
 
 CHANNEL_ALIAS = "https://conda.anaconda.org"
 _TIMEOUT_S = 3600.0
+_LINES_KEPT = 40
 _DRIVER_PATH = Path(__file__).with_name("rattler_driver.py")
 #: What a plain interpreter brings or PyPI offers under the same name: no channel is needed for these.
 NOT_WORTH_A_CHANNEL = frozenset({"python", "pip", "setuptools", "wheel"})
@@ -111,8 +113,9 @@ class CondaPhase:
         if outcome is None or outcome["event"] == "failure":
             mirrors = self.settings.conda_mirrors
             urls = {channel: channel_probe_url(channel, mirrors) for channel in self.plan.channels}
+            told = dataclasses.replace(completed, lines=output.told)
             raise explain_driver(
-                outcome, completed, self.plan, self.directory, self.store, self.settings, self.report, urls
+                outcome, told, self.plan, self.directory, self.store, self.settings, self.report, urls
             )
         return tuple(sorted(map(conda_package, outcome["records"]), key=lambda package: package.name))
 
@@ -123,11 +126,17 @@ class DriverOutput:
     def __init__(self, report: Report) -> None:
         self._report = report
         self.outcome: dict[str, Any] | None = None  # Any: JSON of the driver, shaped as its docstring says
+        self._told: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The last lines that are meant for people."""
+        return tuple(self._told)
 
     def take(self, line: str) -> None:
         """One line, as it comes."""
         if not line.startswith(RECORD):
-            self._report.log(line)
+            self._tell(line)
             return
         record = json.loads(line[len(RECORD) :])
         if record["event"] == "packages":
@@ -139,7 +148,11 @@ class DriverOutput:
             self.outcome = record
             if record["event"] == "failure":
                 for text in record["text"].splitlines():
-                    self._report.log(text)
+                    self._tell(text)
+
+    def _tell(self, line: str) -> None:
+        self._told.append(line)
+        self._report.log(line)
 
     def _count(self, record: dict[str, Any]) -> None:
         if record["done"] == 0:

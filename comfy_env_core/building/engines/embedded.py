@@ -27,6 +27,7 @@ from comfy_env_core.building.engines.uv import Uv, managed_pythons
 from comfy_env_core.building.engines.uv_project import as_pypi
 from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError, DamagedFiles
+from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.locks.model import CondaPackage
 from comfy_env_core.building.locks.recording import record_result
 from comfy_env_core.building.plan import BuildPlan
@@ -113,7 +114,10 @@ class EmbeddedEngine:
         """A virtual environment on an interpreter of this machine, for plans without real conda packages."""
         needed = _conda_names(plan)
         if needed:
-            raise _no_channel(plan, needed, silent)
+            report.check()
+            url = channel_probe_url(silent[0], self._settings.conda_mirrors)
+            trouble = Fetcher(self._settings, timeout_s=5.0, check=report.check).trouble(url)
+            raise _no_channel(plan, needed, silent, trouble)
         uv = self._uv(tools)
         interpreter = self._interpreter(plan, uv, workspace, report)
         report.phase(Phase.INSTALLING, f"Python {interpreter.version} ({interpreter.where})")
@@ -205,7 +209,15 @@ def _copy_to_the_root(workspace: Workspace) -> None:
             shutil.copy2(source, workspace.prefix / name)
 
 
-def _no_channel(plan: BuildPlan, needed: list[str], silent: list[str]) -> BuildError:
+def _no_channel(
+    plan: BuildPlan, needed: list[str], silent: list[str], trouble: BuildError | None
+) -> BuildError:
+    if trouble is not None and trouble.cause in NETWORK_CAUSES - {BuildCause.NETWORK}:
+        return BuildError(
+            trouble.cause,
+            f"{str(plan.spec.path)!r} asks for conda packages ({', '.join(needed)}). {trouble.message}",
+            trouble.remedy,
+        )
     return BuildError(
         BuildCause.NO_CHANNEL,
         f"{str(plan.spec.path)!r} asks for conda packages ({', '.join(needed)}), and no answer came from "
