@@ -25,9 +25,9 @@ def main(arguments: Sequence[str]) -> int:
     options.custom_nodes = options.custom_nodes or [beside_us()]
     with contextlib.closing(Context(options)) as context:
         try:
-            chosen = _only(options.pack, context.scan)
-            places = ", ".join(map(str, context.custom_nodes))
-            log.info("%d isolated in %s; environments in %s", len(chosen.sites), places, context.store.root)
+            chosen = _only(options.pack, context.scan) if options.pack else None
+            count, places = len((chosen or context.scan).sites), ", ".join(map(str, context.custom_nodes))
+            log.info("%d isolated in %s; environments in %s", count, places, context.store.root)
             outcome = installing.build(context.manager(chosen), sys.stdout)
         except CommandError as error:
             log.error("%s", error)
@@ -41,9 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _only(packs: Sequence[str], found: Scan) -> Scan:
-    """What was found of these packs, or all if none is named. An installer may ask for one that isolates nothing."""
-    if not packs:
-        return found
+    """What was found of these packs. An installer may ask for one that isolates nothing."""
     return dataclasses.replace(
         found, sites=tuple(site for site in found.sites if site.pack.path.name in packs)
     )

@@ -13,7 +13,6 @@ from comfy_env_core.cli.log_file import read_outcome
 from comfy_env_core.discovery import Site
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Environment, Workspace
-from comfy_env_core.manager import BuildMode
 from comfy_env_core.sites.failure import SiteFailure, failure_of
 from comfy_env_core.sites.runtime import SiteRuntime
 
@@ -44,9 +43,7 @@ class KnownSite:
 
 def look(context: Context) -> tuple[KnownSite, ...]:
     """All sites of the scan. Plans those whose environment no earlier start remembers; asks no network."""
-    manager = context.manager(mode=BuildMode.OFF)
-    manager.start()
-    return tuple(_known(context, runtime) for runtime in manager.sites.values())
+    return tuple(_known(context, runtime) for runtime in context.assessed.sites.values())
 
 
 def _known(context: Context, runtime: SiteRuntime) -> KnownSite:

@@ -7,8 +7,10 @@ import difflib
 import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import comfy_env_core
 from comfy_env_core.building.errors import BuildError
@@ -26,8 +28,9 @@ def main(arguments: Sequence[str]) -> int:
     """Runs one command line; returns its exit code. Results go to stdout, log lines and progress to stderr."""
     _let_every_character_pass()
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
+        with _ended_like_by_ctrl_c():
+            code = _run(arguments)
+            sys.stdout.flush()
     except BrokenPipeError:  # `… | head`
         _point_stdout_nowhere()
         return exit_codes.BROKEN_PIPE
@@ -80,6 +83,25 @@ def _let_every_character_pass() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _ended_like_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM ends builds as cleanly as Ctrl+C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # Python lets that thread alone set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _point_stdout_nowhere() -> None:

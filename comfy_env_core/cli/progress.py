@@ -78,11 +78,11 @@ class Style:
             right = f"{row.percent:3.0f}%  {right}"
             if room >= _NARROW:
                 right = f"{self.bar(row.percent)} {right}"
-        left = room - terminal.width(right) - 2
-        name_columns = min(name_columns, room // 3)
+        left = max(room - terminal.width(right) - 2, 0)
+        name_columns = min(name_columns, room // 3, left)
         name = terminal.pad(terminal.fit(row.name, name_columns, self.ellipsis), name_columns)
         text = terminal.fit(row.text, max(0, left - name_columns - 2), self.ellipsis)
-        return terminal.pad(f"{name}  {text}", left) + f"  {right}"
+        return terminal.pad(f"{name}  {text}" if text else name, left) + f"  {right}"
 
     def bar(self, percent: float) -> str:
         full = round(_BAR_COLUMNS * min(max(percent, 0.0), 100.0) / 100)

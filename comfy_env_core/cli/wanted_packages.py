@@ -12,8 +12,11 @@ from typing import Any
 
 from comfy_env_core.building.distribution_names import DISTRIBUTION_OF_MODULE, distribution_of_module
 from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.toml_text import toml_key, toml_value
+from comfy_env_core.config import ConfigError, parse_env
 from comfy_env_core.config.markers import UnknownMarker, selectors
 from comfy_env_core.config.requirement_lines import NotARequirement, read_line
+from comfy_env_core.discovery import ENV_FILE_NAME
 from comfy_env_core.discovery.host_names import HOST_MODULES, TORCH_FAMILY
 from comfy_env_core.discovery.imports import Import, read_imports
 from comfy_env_core.discovery.walking import walk
@@ -73,11 +76,16 @@ def _from_requirements(path: Path, remarks: list[str], indexes: list[str]) -> It
             yield from _wanted_by(text)
         except (NotARequirement, UnknownMarker) as error:
             remarks.append(f"{text} (not carried over: {error})")
+        except ConfigError as error:
+            remarks.append(f"{text} (not carried over: {error.problem})")
 
 
 def _wanted_by(text: str) -> Iterator[Wanted]:
-    """One for each platform that its marker names. Raises NotARequirement and UnknownMarker."""
+    """One for each platform that its marker names. Raises NotARequirement, UnknownMarker, and ConfigError for a version
+    that is none."""
     line = read_line(text)
+    alone = f"[pypi-dependencies]\n{toml_key(line.name)} = {toml_value(line.requirement)}\n"
+    parse_env(alone.encode(), Path(ENV_FILE_NAME))
     if line.name.lower() in TORCH_FAMILY and line.requirement == "*":
         return  # whoever imports it gets ComfyUI's version
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

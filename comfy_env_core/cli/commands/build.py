@@ -22,8 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED if something could not be built or its nodes could not be imported."""
-    chosen = _only(context.scan, [] if options.all else options.packs)
-    log.info("%d isolated; environments in %s", len(chosen.sites), context.store.root)
+    chosen = _only(context.scan, options.packs) if options.packs and not options.all else None
+    count = len((chosen or context.scan).sites)
+    log.info("%d isolated; environments in %s", count, context.store.root)
     outcome = installing.build(context.manager(chosen))
     if context.wants_json:
         context.print_json(outcome.as_json())

@@ -11,7 +11,6 @@ from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FINE, NOT_FOUND, USAGE, CommandError
 from comfy_env_core.cli.targets import TARGET_HELP, environment_named, sites_named
-from comfy_env_core.manager import BuildMode
 
 _POLL_S = 0.25
 
@@ -57,7 +56,7 @@ def _worker_log(context: Context, name: str) -> Path:
     if len(sites) > 1:
         listed = "".join(f"\n  {site.id}" for site in sites)
         raise CommandError(f"{name!r} has several workers. Name one of its sites:{listed}", USAGE)
-    manager = context.manager(mode=BuildMode.OFF)
+    manager = context.assessed
     return manager.workers.log_path(manager.sites[sites[0].id])
 
 
