@@ -85,7 +85,9 @@ class EngineChooser:
         binary = find_pixi(self._store, self._settings, report.log) or self._downloaded(
             report, is_demanded=wanted == "pixi"
         )
-        return PixiEngine(binary, self._store, self._settings) if binary else self._embedded()
+        if binary is None:
+            return self._embedded()
+        return PixiEngine(binary, self._store, self._settings, self._reachability)
 
     def _embedded(self) -> Engine:
         return EmbeddedEngine(self._store, self._settings, reachability=self._reachability)

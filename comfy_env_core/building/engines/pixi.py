@@ -11,6 +11,7 @@ from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
 from comfy_env_core.building.engines.pixi_binary import PixiBinary
 from comfy_env_core.building.engines.pixi_failures import explain
 from comfy_env_core.building.engines.pixi_progress import PixiProgress, distributions
+from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.locks.conda_meta import conda_packages, distributions_of_conda
@@ -28,6 +29,7 @@ from comfy_env_core.environments.atomic import remove_tree, write_atomically
 from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.processes import clean_environment
 
+NAMES_URL = "https://conda-mapping.prefix.dev/compressed-v0/compressed_mapping.json"
 _TIMEOUT_S = 3 * 3600.0
 
 
@@ -36,8 +38,11 @@ class PixiEngine:
 
     name = "pixi"
 
-    def __init__(self, binary: PixiBinary, store: Store, settings: UserSettings) -> None:
+    def __init__(
+        self, binary: PixiBinary, store: Store, settings: UserSettings, reachability: Reachability
+    ) -> None:
         self.version = binary.version
+        self._reachability = reachability
         self._binary = binary
         self._store = store
         self._settings = settings
@@ -114,7 +119,12 @@ class PixiEngine:
             mirrors = self._settings.conda_mirrors.items()
             lines += [f"{toml_string(url)} = {toml_value(list(urls))}" for url, urls in mirrors]
         write_atomically(configuration, "".join(f"{line}\n" for line in lines).encode(), mode=0o600)
-        text = manifest_for(self._binary, plan, self._settings)
+        has_names = bool(self._settings.conda_mirrors) or self._reachability.answers(NAMES_URL)
+        if not has_names:
+            report.log(
+                "pixi's table of PyPI's names is out of reach: conda packages count under their own names"
+            )
+        text = manifest_for(self._binary, plan, self._settings, has_names=has_names)
         write_atomically(workspace.manifest_path, text.encode(), mode=0o600)
         lock = plan.lock
         if lock is None or not is_all_there(plan) or not lock.conda:
@@ -127,13 +137,16 @@ class PixiEngine:
         return True
 
 
-def manifest_for(binary: PixiBinary, plan: BuildPlan, settings: UserSettings) -> str:
+def manifest_for(
+    binary: PixiBinary, plan: BuildPlan, settings: UserSettings, *, has_names: bool = True
+) -> str:
     """The plan in the words of this pixi.
 
-    Wherever it installs from, pixi fetches a table of conda's and PyPI's names from a host of its own, which a user of
-    mirrors may not reach (prefix-dev/pixi#1764): it is told to do without.
+    Wherever it installs from, pixi fetches a table of conda's and PyPI's names from a host of its own, and fails where
+    that cannot be reached (prefix-dev/pixi#1764): users of mirrors, and where `has_names` is False, do without.
     """
-    return plan.manifest(rich_platforms=binary.reads_rich_platforms, own_names=bool(settings.conda_mirrors))
+    own_names = bool(settings.conda_mirrors) or not has_names
+    return plan.manifest(rich_platforms=binary.reads_rich_platforms, own_names=own_names)
 
 
 def _start_over(workspace: Workspace) -> None:

@@ -24,7 +24,7 @@ from comfy_env_core.cli.env_files import env_file, plan_of_file
 from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.spoken_report import SpokenReport
 from comfy_env_core.cli.targets import PACK_HELP, sites_named
-from comfy_env_core.config import ConfigError, EnvSpec, parse_env
+from comfy_env_core.config import ConfigError, parse_env
 from comfy_env_core.environments.atomic import write_atomically
 
 log = logging.getLogger("comfy-env")
@@ -119,9 +119,14 @@ def _lock_file(path: Path, wanted: Sequence[str], context: Context, *, update: b
     """Writes the lock, unless nothing could be locked. Raises ConfigError for a file that cannot be used."""
     spec = parse_env(path.read_bytes(), path)
     place = path.with_name(LOCK_NAME)
-    before = _existing(place, spec)
-    held = {one.platform: one for one in before.environments} if before is not None else {}
-    names = wanted or tuple(dict.fromkeys((Platform.current().name, *held)))
+    before = _existing(place)
+    known = {one.platform: one for one in before.environments} if before is not None else {}
+    names = wanted or tuple(dict.fromkeys((Platform.current().name, *known)))
+    held = dict(known) if before is not None and before.meaning == meaning_of(spec) else {}
+    for name in sorted(known.keys() - held.keys() - set(names)):
+        log.warning(
+            "%s: the lock of %s was for an earlier file and is dropped; name it as well.", place, name
+        )
     locking = Locking(context.store, context.settings, SpokenReport())
     failures: dict[str, str] = {}
     for name in names:
@@ -140,16 +145,15 @@ def _lock_file(path: Path, wanted: Sequence[str], context: Context, *, update: b
     return Outcome(lock, failures)
 
 
-def _existing(place: Path, spec: EnvSpec) -> Lock | None:
-    """The lock that is there, if it is for this file as it is now."""
+def _existing(place: Path) -> Lock | None:
+    """The lock that is there, whether or not it is for the file as it is now."""
     try:
-        lock = read_lock(place.read_bytes(), place)
+        return read_lock(place.read_bytes(), place)
     except FileNotFoundError:
         return None
     except ConfigError as error:
         log.warning("%s It is written anew.", error)
         return None
-    return lock if lock.meaning == meaning_of(spec) else None
 
 
 def _built(plan: BuildPlan, place: Path, context: Context) -> LockedEnvironment | None:

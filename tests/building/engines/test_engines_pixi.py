@@ -10,10 +10,12 @@ import sys
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from building.engines.offline_channel import served
 from building.engines.samples import (
     LoopbackIndex,
     RecordingReport,
@@ -23,6 +25,7 @@ from building.engines.samples import (
     silent_server,
 )
 
+from comfy_env_core.building.engines import pixi as pixi_engine
 from comfy_env_core.building.engines.choosing import EngineChooser, choose_engine
 from comfy_env_core.building.engines.contract import Package
 from comfy_env_core.building.engines.pixi import PixiEngine
@@ -57,6 +60,18 @@ def lonely_settings(tmp_path: Path, **environ: str) -> UserSettings:
     base = {"PATH": "/usr/bin:/bin", "HOME": str(home), "COMFY_ENV_PIXI_MIRROR": "http://127.0.0.1:9"}
     settings = UserSettings.gather({**base, **environ}, home)
     return dataclasses.replace(settings, ca_bundle=None, extra_index_urls=(), find_links=())
+
+
+@pytest.fixture(autouse=True)
+def table_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """pixi's own host, here on loopback; without the file it is as if it were out of reach."""
+    directory = tmp_path / "names"
+    directory.mkdir()
+    table = directory / "mapping.json"
+    table.write_text("{}")
+    with served(directory) as url:
+        monkeypatch.setattr(pixi_engine, "NAMES_URL", f"{url}/{table.name}")
+        yield table
 
 
 @pytest.fixture
@@ -195,6 +210,23 @@ def test_pixi_is_called_exactly_as_agreed_and_its_prefix_is_read_back(tmp_path: 
     assert (tmp_path / "bin/manifest.toml").read_text() == plan.manifest()
     assert " WARN stand-in at work" in report.lines
     assert report.phases[-1][0] in (Phase.RESOLVING, Phase.INSTALLING)
+
+
+@pytest.mark.parametrize("version", ["0.60.0", "0.75.0"])
+def test_where_the_table_of_names_is_out_of_reach_pixi_is_told_to_do_without(
+    tmp_path: Path, store: Store, table_of_names: Path, version: str
+) -> None:
+    table_of_names.unlink()
+    pixi = stand_in(tmp_path / "bin", version=version)
+    settings = lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi))
+    plan = make_plan(tmp_path, CONFIG, settings)
+    report = RecordingReport()
+    choose_engine(store, settings, report).provision(
+        plan, store.environment(plan.environment_id).generation(1), report
+    )
+    manifest = (tmp_path / "bin/manifest.toml").read_text()
+    assert "conda-pypi-map = {" in manifest
+    assert any("out of reach" in line for line in report.lines)
 
 
 def test_an_older_pixi_gets_the_manifest_it_can_read(tmp_path: Path, store: Store) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from building.engines.samples import LoopbackIndex, RecordingReport, index_of_needs, make_plan, serving
-from building.engines.test_engines_pixi import lonely_settings, stand_in
+from building.engines.test_engines_pixi import lonely_settings, stand_in, table_of_names
 
 from comfy_env_core.building.engines.choosing import choose_engine
 from comfy_env_core.building.engines.engine_packages import EngineTools
@@ -24,6 +24,8 @@ from comfy_env_core.building.locks.pixi_lock import pixi_lock_text, pypi_of_pixi
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase
 from comfy_env_core.environments.store import Store, Workspace
+
+__all__ = ["table_of_names"]  # the fixture that every test here uses
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a #! line")
 
