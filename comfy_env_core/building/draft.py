@@ -98,6 +98,9 @@ class Draft:
                 self.notes.append(
                     f"[{name}]: an environment holds these packages like those of [dependencies]."
                 )
+            for package in (name for name in table if name in self.conda):
+                line = f"{package} = {toml_value(table[package])}"
+                self.notes.append(f"[{name}] {line}: another table asks for it as well, and wins.")
             self.conda = {**table, **self.conda}
 
     def _root_paths(self, base: Path) -> None:
