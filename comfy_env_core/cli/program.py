@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import comfy_env_core
-from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.errors import BuildError, disk_error
 from comfy_env_core.building.platform import UnknownPlatform
 from comfy_env_core.cli import exit_codes, table
 from comfy_env_core.cli.command import PROGRAM
@@ -65,6 +66,10 @@ def _run(arguments: Sequence[str]) -> int:
             return error.exit_code
         except (BuildError, ConfigError, UnknownPlatform) as error:
             log.error("%s", error, exc_info=options.verbose)
+            return exit_codes.FAILED
+        except PermissionError as error:
+            place = Path(os.fsdecode(error.filename)) if error.filename else context.store.root
+            log.error("%s", disk_error(error, f"The command {name!r}", place), exc_info=options.verbose)
             return exit_codes.FAILED
 
 

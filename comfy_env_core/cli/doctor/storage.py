@@ -95,7 +95,7 @@ def _leftovers(store: Store) -> Iterator[Finding]:
 def check_place_of_environments(context: Context) -> Iterator[Finding]:
     """What a build would say of the place before it begins."""
     prefix = context.store.environment("0" * 8).generation(1).prefix
-    if not context.store.root.is_dir():
+    if not os.path.isdir(context.store.root):
         return  # told by `check_store`
     try:
         check_place(context.store.root, prefix, QuietReport())
