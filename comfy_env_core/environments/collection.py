@@ -108,7 +108,7 @@ def _remove_beside(store: Store, item: Garbage, judged: Sequence[Garbage | Kept]
     """The same for what belongs to no environment. `judged`: what the store looks like now."""
     if not _is_garbage_still(item, judged):
         return "it is needed again, or gone already"
-    if item.kind is GarbageKind.CACHE:
+    if item.kind in (GarbageKind.CACHE, GarbageKind.ENGINE):
         with _no_build(store):
             remove_tree(item.path)
     elif item.kind is GarbageKind.TRASH:
@@ -126,7 +126,7 @@ def _is_garbage_still(item: Garbage, judged: Sequence[Garbage | Kept]) -> bool:
 
 @contextlib.contextmanager
 def _no_build(store: Store) -> Iterator[None]:
-    """Holds the locks of all builds. A build of a new environment that begins this moment makes the cache anew.
+    """Holds the locks of all builds. A build of a new environment that begins this moment makes anew what it needs.
 
     Raises EnvironmentBusy.
     """
@@ -137,7 +137,7 @@ def _no_build(store: Store) -> Iterator[None]:
         for lock in locks:
             if not lock.try_acquire():
                 raise EnvironmentBusy(
-                    f"A build runs (process {lock.holder()}), which fills the cache: wait for it, then collect again."
+                    f"A build runs (process {lock.holder()}), which needs it: wait for it, then collect again."
                 )
             held.append(lock)
         yield

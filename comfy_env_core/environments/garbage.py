@@ -25,6 +25,7 @@ class GarbageKind(enum.Enum):
     UNFINISHED = "unfinished build"  #: of a build that failed or was killed
     TRASH = "trash"  #: of a removal that was interrupted
     RECORD = "record"  #: of an environment or a ComfyUI that is gone
+    ENGINE = "engine"  #: what builds environments, of an earlier version of us
     CACHE = "cache"  #: downloads; environments share files with it by hard links and need it no more
 
 
@@ -51,10 +52,12 @@ class Kept:
 class Rules:
     """- `unused_for_s`: what was used or built more recently stays, whoever needs it.
     - `caches`: whether the package caches go too; what is built next is downloaded again then.
+    - `engines`: the names of the engines' directories that are needed; None: nobody says, so all of them stay.
     """
 
     unused_for_s: float = 7 * DAY_S
     caches: bool = False
+    engines: frozenset[str] | None = None
 
 
 class Survey:
@@ -111,11 +114,20 @@ class Survey:
             if not install.is_there() and not self._is_recent(install.recorded_at):
                 places = ", ".join(map(str, install.custom_nodes))
                 yield self._garbage(GarbageKind.RECORD, install.path, f"its ComfyUI is gone: {places}")
+        yield from self._engines()
         if self._rules.caches and self.store.cache_dir.is_dir():
             for cache in sorted(self.store.cache_dir.iterdir()):
                 if cache.name != "pycache" and not cache.name.startswith("."):
                     reason = "downloads; what is built next is downloaded again"
                     yield self._garbage(GarbageKind.CACHE, cache, reason)
+
+    def _engines(self) -> Iterator[Garbage]:
+        if self._rules.engines is None:
+            return
+        for path in sorted(self.store.engines_dir.glob("[!.]*")):
+            is_needed = path.name in self._rules.engines or bool(self._processes.inside(path))
+            if not is_needed and not self._is_recent(_mtime(path)):
+                yield self._garbage(GarbageKind.ENGINE, path, "of an earlier version; this one has its own")
 
     def _records(self, known: set[str]) -> Iterator[Garbage]:
         for path in sorted(self.store.descriptions_dir.glob("*.json")):

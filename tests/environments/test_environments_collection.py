@@ -267,6 +267,18 @@ def test_caches_go_only_when_asked_for_and_environments_keep_what_they_hold(home
     assert not (home.store.cache_dir / "uv").exists()
 
 
+def test_engines_of_earlier_versions_go_where_somebody_says_which_is_needed(home: Home) -> None:
+    for name in ("embedded-old", "embedded-mine", ".pixi.half"):
+        (home.store.engines_dir / name).mkdir(parents=True)
+    assert names(home.plan()) == [home.UNUSED]
+    needed = frozenset({"embedded-mine"})
+    assert names(home.plan(Rules(engines=needed))) == [], "another ComfyUI may have been updated later"
+    plan = home.plan(Rules(unused_for_s=0.0, engines=needed))
+    assert names(plan) == [home.UNUSED, "engines/embedded-old"]
+    assert collect(home.store, plan).left == ()
+    assert not (home.store.engines_dir / "embedded-old").exists()
+
+
 def test_an_environment_of_another_layout_is_left_alone(home: Home) -> None:
     foreign = home.environment("0000000f")
     (foreign.directory / ".pixi" / "envs").mkdir(parents=True)

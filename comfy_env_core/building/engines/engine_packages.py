@@ -34,12 +34,17 @@ def engine_version() -> str:
 
 def ensure_engine_packages(store: Store, settings: UserSettings, report: Report) -> EngineTools:
     """Installs them if this version of us has not yet (43 MB to download). Raises as `install_wheels` does."""
-    directory = store.engines_dir / f"embedded-{_digest()}"
+    directory = engine_directory(store)
     if not os.path.isfile(directory / ".complete"):
         report.phase(Phase.DOWNLOADING, "the build engine (rattler and uv, once)")
         report.log(f"installing {engine_version()} into {directory}")
         install_wheels(_pinned(), directory, settings, Fetcher(settings, check=report.check))
     return EngineTools(directory)
+
+
+def engine_directory(store: Store) -> Path:
+    """Where the engine of this version of us is, or will be."""
+    return store.engines_dir / f"embedded-{_digest()}"
 
 
 def _pinned() -> tuple[Pinned, ...]:
