@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.parser
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from comfy_env_core.building.engines.availability import newest_version, version_of
@@ -11,7 +12,7 @@ from comfy_env_core.building.engines.questions import Asked, Questions
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import NotThere, TooLong
 from comfy_env_core.building.locks.model import PypiPackage
-from comfy_env_core.building.requirements import split_requirement_line
+from comfy_env_core.building.requirements import normalised_name, split_requirement_line
 
 #: Larger files are not fetched a second time just to know more of a failure.
 _LONGEST_BYTES = 64 << 20
@@ -25,8 +26,11 @@ def check_locked_file(package: PypiPackage, questions: Questions) -> BuildError 
     return _check(file.filename, file.url, file.sha256, _scratch(questions), questions)
 
 
-def check_newest_file(asked: Asked, questions: Questions) -> BuildError | None:
-    """The same for the newest file that fits, which uv reads to choose versions; and for what it needs in turn."""
+def check_newest_file(asked: Asked, questions: Questions, settled: Collection[str]) -> BuildError | None:
+    """The same for the newest file that fits, which uv reads to choose versions; and for what it needs in turn.
+
+    `settled`: normalised names that no index is asked for, because conda brings them or an override replaces them.
+    """
     files = [file for file in questions.files(asked) if file.sha256]
     newest = newest_version(files)
     file = next((file for file in files if version_of(file) == newest), None)
@@ -36,7 +40,8 @@ def check_newest_file(asked: Asked, questions: Questions) -> BuildError | None:
     try:
         error = _check(file.filename, file.url, file.sha256 or "", path, questions, is_kept=True)
         if error is None and path.suffix == ".whl" and path.exists():
-            error = questions.about_indexes(needs_of(path))
+            needs = [need for need in needs_of(path) if normalised_name(need.name) not in settled]
+            error = questions.about_indexes(needs)
             if error is not None:
                 message = f"{error.message} It is needed by {asked.text!r}."
                 error = BuildError(error.cause, message, error.remedy, tail=error.tail)

@@ -22,7 +22,7 @@ from comfy_env_core.building.engines.uv_project import Line, UvProject
 from comfy_env_core.building.engines.version_range import VersionRange
 from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles
 from comfy_env_core.building.locks.model import PypiPackage
-from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.requirements import normalised_name, split_requirement_line
 from comfy_env_core.building.user_settings import redact
 
 if TYPE_CHECKING:  # pypi_phase imports this module
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # pypi_phase imports this module
 
 #: For finding out who excludes whom; after that the whole list is named.
 _CONFLICT_S = 30.0
+#: What the phase hands to uv beside the requirements: options, and files of the same names in the workspace.
+_BESIDE = ("constraints", "overrides")
 
 
 def explain_compile(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError:
@@ -179,7 +181,8 @@ def _by_what_it_needs(
     phase: PypiPhase, project: UvProject, line: Line, said: str, questions: Questions
 ) -> BuildError:
     """One requirement that cannot be met although it has a file that fits."""
-    by_file = check_newest_file(_asked(line), questions) if line.is_from_index else None
+    settled = _settled(phase.workspace.directory)
+    by_file = check_newest_file(_asked(line), questions, settled) if line.is_from_index else None
     if by_file is not None:
         return by_file
     if not _fits(phase, project, (line,), "--no-deps"):
@@ -205,7 +208,7 @@ def _fits(phase: PypiPhase, project: UvProject, lines: tuple[Line, ...], *option
         (directory / "pyproject.toml").write_text(text, encoding="utf-8")
         files: list[str | Path] = [
             part
-            for name in ("constraints", "overrides")
+            for name in _BESIDE
             if (workspace / f"{name}.txt").exists()
             for part in (f"--{name}", workspace / f"{name}.txt")
         ]
@@ -219,6 +222,15 @@ def _fits(phase: PypiPhase, project: UvProject, lines: tuple[Line, ...], *option
         return completed.returncode == 0
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _settled(workspace: Path) -> frozenset[str]:
+    """The names in the files of constraints (what conda brings) and overrides."""
+    files = (workspace / f"{name}.txt" for name in _BESIDE)
+    lines = (
+        line for file in files if file.exists() for line in file.read_text(encoding="utf-8").splitlines()
+    )
+    return frozenset(normalised_name(parts[0]) for line in lines if (parts := split_requirement_line(line)))
 
 
 def _is_installed(package: PypiPackage, prefix: Path) -> bool:

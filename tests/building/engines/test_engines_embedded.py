@@ -133,20 +133,6 @@ def on_index(settings: UserSettings, index: LoopbackIndex) -> UserSettings:
     )
 
 
-def test_requirements_that_exclude_each_other_are_a_conflict(
-    engine_tools: EngineTools,
-    shared_store: Store,
-    workspace: Workspace,
-    tmp_path: Path,
-    settings: UserSettings,
-) -> None:
-    with serving(index_of_needs(left="shared==1.5", right="shared!=1.5", shared="")) as index:
-        mine = on_index(settings, index)
-        text = '[pypi-dependencies]\nleft = "*"\nright = "*"\n'
-        error = failure_of(EmbeddedEngine(shared_store, mine), tmp_path, workspace, text, mine)
-    assert error.cause is BuildCause.CONFLICT, str(error)
-
-
 def test_a_wheel_for_another_python_only_is_told_from_a_missing_one(
     engine_tools: EngineTools,
     shared_store: Store,
