@@ -97,9 +97,12 @@ def _tell(context: Context, plan: CollectionPlan, outcome: Outcome | None) -> No
     if plan.kept:
         context.say("Stays:")
         context.say_rows([(f"  {kept.name}", kept.reason) for kept in plan.kept])
-    freed = plan.freed_by(plan.items) if outcome is None else outcome.freed_bytes
-    of_all = f"of the {megabytes(plan.measurement.total_bytes())} in {context.store.root}"
-    context.say(f"{megabytes(freed)} {of_all} {'would come' if outcome is None else 'came'} back.")
+    if plan.items:
+        freed = plan.freed_by(plan.items) if outcome is None else outcome.freed_bytes
+        of_all = f"of the {megabytes(plan.measurement.total_bytes())} in {context.store.root}"
+        context.say(f"{megabytes(freed)} {of_all} {'would come' if outcome is None else 'came'} back.")
+    else:
+        context.say(f"Nothing in {context.store.root} can go.")
     if not plan.rules.caches:
         _tell_of_caches(context, plan)
 
