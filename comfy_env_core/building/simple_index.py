@@ -42,7 +42,7 @@ def offered_files(
     """Every file of `project` at the user's find-links places and indexes, in the order they should be tried.
 
     If a place fails the next one is asked; if no index answered, the first failure's BuildError (NETWORK) is raised.
-    `is_strict`: any failure is raised at once, as installers do it.
+    `is_strict`: any failure is raised at once, as installers do it; what the fetcher's `check` raises always is.
     """
     failure: BuildError | None = None
     answered = False
@@ -50,7 +50,7 @@ def offered_files(
         try:
             yield from _linked_files(place, project, fetcher)
         except BuildError as error:
-            if is_strict:
+            if is_strict or error.cause is BuildCause.CANCELLED:
                 raise
             failure = failure or error
     for index in (settings.main_index_url, *settings.extra_index_urls):
@@ -60,7 +60,7 @@ def offered_files(
             yield from project_files(index, project, fetcher)
             answered = True
         except BuildError as error:
-            if is_strict:
+            if is_strict or error.cause is BuildCause.CANCELLED:
                 raise
             failure = failure or error
     if failure is not None and not answered:

@@ -73,6 +73,20 @@ def test_a_silent_index_ends_at_the_deadline(tmp_path: Path) -> None:
     assert time.monotonic() - started < 3
 
 
+def test_what_is_cancelled_is_not_taken_for_an_index_that_fails(tmp_path: Path) -> None:
+    """Another place was asked instead, and the failure was that it did not have the file."""
+
+    def check() -> None:
+        raise BuildError(BuildCause.CANCELLED, "Cancelled.", "")
+
+    empty = tmp_path / "simple"
+    empty.mkdir()
+    with silent_server() as url, pytest.raises(BuildError) as raised:
+        settings = settings_for(f"{url}/simple", extra_index_urls=(empty.as_uri(),))
+        install_wheels([PINNED], tmp_path / "target", settings, Fetcher(settings, check=check))
+    assert raised.value.cause is BuildCause.CANCELLED
+
+
 def test_a_wheel_that_reaches_outside_is_refused(tmp_path: Path) -> None:
     evil = wheel_bytes("tiny", "0", {"../outside.py": b""})
     pinned = Pinned("tiny", "0", {NAME: sha256(evil)})
