@@ -91,7 +91,7 @@ def lay_out(rows: Sequence[Sequence[str]], room: int | None) -> Iterator[str]:
         if len(indent) == width(left):
             yield f"{left}{wrapped[0]}" if wrapped else left.rstrip()
             wrapped = wrapped[1:]
-        else:
+        elif left.strip():
             yield left.rstrip()
         yield from (f"{indent}{line}" for line in wrapped)
 
