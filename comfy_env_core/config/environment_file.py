@@ -38,6 +38,8 @@ _HABITS = {
 _WITHOUT_EFFECT = {
     "package": "[package] tells pixi how to build a conda package, and has no effect on an environment"
 }
+# Written beside [cuda] by forks for other GPUs.
+_OTHER_GPUS = {"rocm": "AMD's GPUs", "xpu": "Intel's GPUs", "mps": "Apple's GPUs"}
 _ROOT_FILE_NAME = "comfy-env-root.toml"
 # A file that holds nothing but these made no environment when they were written.
 _NOT_OF_AN_ENVIRONMENT = _OF_THE_PACK | PACK_SECTIONS
@@ -101,7 +103,7 @@ def parse_env(text: bytes, path: Path) -> EnvSpec:
 def _is_known(name: str) -> bool:
     """Also of a slip in one of today's sections, which has an error of its own."""
     return (
-        name in _KNOWN | _OF_THE_PACK | _WITHOUT_EFFECT.keys()
+        name in _KNOWN | _OF_THE_PACK | _WITHOUT_EFFECT.keys() | _OTHER_GPUS.keys()
         or _plain(name) in _HABITS
         or bool(_close_to(name))
     )
@@ -131,6 +133,10 @@ def _unknown(document: Document, name: str) -> ConfigWarning:
     """A warning for a key nobody knows; ConfigError if it looks like a slip, since its packages would be missing."""
     if problem := _WITHOUT_EFFECT.get(name):
         return document.warning((name,), problem, "Remove it; a pixi.toml beside this file may hold it")
+    if name in _OTHER_GPUS:
+        written = f"{dotted((name,))} = {inline(document.tables[name])}"
+        problem = f"{written} is for {_OTHER_GPUS[name]}, no index of wheels for them is known, and it has no effect"
+        return document.warning((name,), problem, "Name the files: [pypi-dependencies] name = { url = … }")
     if home := _HABITS.get(_plain(name)):
         remedy = f"Write it under {home}" if home[0] == "[" else f"Write {home}"
         raise document.error((name,), f"{name!r} is not a key of this file", remedy)

@@ -266,3 +266,12 @@ def test_todays_files_are_read_as_they_are(env: Reader) -> None:
         'python = "3.11"\n[cuda]\npackages = ["gsplat"]\n[pypi-dependencies]\na = "*"\n[dependencies]\n'
     )
     assert spec.warnings == ()
+
+
+def test_packages_for_other_gpus_are_no_environment_of_that_name(env: Reader) -> None:
+    spec = env('[cuda]\npackages = ["flash-attn"]\n\n[rocm]\npackages = ["flash-attn"]\n')
+    assert spec.cuda_packages == ("flash-attn",)
+    assert spec.pypi_dependencies == {}
+    (warning,) = spec.warnings
+    assert warning.line == 4
+    assert 'rocm = { packages = ["flash-attn"] } is for AMD\'s GPUs' in warning.problem
