@@ -25,12 +25,15 @@ from building.engines.samples import (
 from comfy_env_core.building.engines.conda_phase import CondaPhase
 from comfy_env_core.building.engines.embedded import EmbeddedEngine
 from comfy_env_core.building.engines.engine_packages import EngineTools
+from comfy_env_core.building.engines.interpreters import Interpreters
+from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.locks.fitting import is_all_there
 from comfy_env_core.building.locks.lock_file import lock_text, read_lock
 from comfy_env_core.building.locks.locking import Locking
 from comfy_env_core.building.locks.model import Lock, meaning_of
+from comfy_env_core.building.locks.recording import without_secrets
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.environments.store import Store, Workspace
 
@@ -251,3 +254,53 @@ def test_channels_are_asked_by_priority_with_constraints_from_the_disk_and_up_to
         assert version_of_lib(url, 'solve-strategy = "lowest"') == "1.0"
     request = json.loads((tmp_path / "conda-request.json").read_text())
     assert request["prefix"] is None
+
+
+def test_a_mirror_of_interpreters_is_asked_where_no_python_fits(
+    engine_tools: EngineTools,
+    tmp_path: Path,
+    settings: UserSettings,
+    shared_store: Store,
+    index: LoopbackIndex,
+) -> None:
+    environ = {**settings.environ, "UV_HTTP_RETRIES": "0"}
+    mine = dataclasses.replace(settings, python_mirror=f"{index.url}/pythons", environ=environ, home=tmp_path)
+    nothing = Interpreters(dataclasses.replace(mine, environ={"PATH": ""}), tmp_path / "none")
+    engine = EmbeddedEngine(shared_store, mine, interpreters=nothing)
+    unused = next(minor for minor in ("3.14", "3.13", "3.12") if nothing.find(PythonWanted(minor))[0] is None)
+    with pytest.raises(BuildError) as raised:
+        engine.provision(
+            make_plan(tmp_path, f'python = "{unused}"\n', mine), _next(shared_store), RecordingReport()
+        )
+    assert raised.value.cause is BuildCause.NO_PYTHON
+    assert any(path.startswith("/pythons/") and f"cpython-{unused}." in path for path, _ in index.requests)
+
+
+@pytest.mark.skipif(not SUBDIR or sys.platform != "linux", reason="the channel is for Linux")
+def test_credentials_of_a_channel_are_sent_to_it_and_kept_out_of_the_lock(
+    engine_tools: EngineTools, shared_store: Store, tmp_path: Path, settings: UserSettings
+) -> None:
+    write_package(tmp_path / "private", "python", f"{SERIES}.1", {})
+    index_channel(tmp_path / "private", engine_tools.directory)
+
+    class Guarded(LoopbackIndex):
+        def answer(self, path: str) -> tuple[int, str, bytes]:
+            file = tmp_path / path.lstrip("/")
+            if self.requests[-1][1] is None:
+                return 401, "text/plain", b""
+            return (
+                (200, "application/json", file.read_bytes()) if file.is_file() else (404, "text/plain", b"")
+            )
+
+    with serving(Guarded({})) as server:
+        secrets = tmp_path / "auth.json"
+        secrets.write_text(json.dumps({"127.0.0.1": {"BasicHTTP": {"username": "me", "password": "s3cret"}}}))
+        mine = UserSettings.gather({**settings.environ, "RATTLER_AUTH_FILE": str(secrets)}, tmp_path)
+        with_url = server.url.replace("//", "//me:s3cret@")
+        for base in (server.url, with_url):
+            text = f'python = "{SERIES}"\n[workspace]\nchannels = ["{base}/private"]\n'
+            plan = make_plan(tmp_path, text, mine)
+            phase = CondaPhase(plan, tmp_path, engine_tools, shared_store, mine, RecordingReport())
+            (python,) = phase.solve({})
+            assert "s3cret" not in str(without_secrets(python).record)
+            mine = dataclasses.replace(mine, environ=settings.environ)
