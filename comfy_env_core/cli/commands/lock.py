@@ -116,7 +116,10 @@ def _files(targets: Sequence[str], context: Context) -> tuple[Path, ...]:
 
 
 def _lock_file(path: Path, wanted: Sequence[str], context: Context, *, update: bool) -> Outcome:
-    """Writes the lock, unless nothing could be locked. Raises ConfigError for a file that cannot be used."""
+    """Writes the lock, unless nothing could be locked; a platform that fails keeps what was there for it.
+
+    Raises ConfigError for a file that cannot be used.
+    """
     spec = parse_env(path.read_bytes(), path)
     place = path.with_name(LOCK_NAME)
     before = _existing(place)
@@ -135,7 +138,6 @@ def _lock_file(path: Path, wanted: Sequence[str], context: Context, *, update: b
             built = None if update else _built(plan, place, context)
             held[name] = locking.environment(plan, built)
         except BuildError as error:
-            held.pop(name, None)
             failures[name] = str(error)
             for line in error.tail:
                 log.debug("  %s", line)
