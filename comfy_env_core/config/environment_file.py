@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -94,10 +95,15 @@ def parse_env(text: bytes, path: Path) -> EnvSpec:
         env_vars=_env_vars(document, tables.get("env_vars", {})),
         options=options,
         passthrough={name: value for name, value in tables.items() if name not in _OURS | _OF_THE_PACK},
-        warnings=(*older, *option_warnings, *unknown, *_of_the_pack(document)),
+        warnings=_in_order(older, option_warnings, unknown, _of_the_pack(document)),
         prerequisites=read_prerequisites(document),
         is_environment=not as_written.tables or bool(as_written.tables.keys() - _NOT_OF_AN_ENVIRONMENT),
     )
+
+
+def _in_order(*warnings: Iterable[ConfigWarning]) -> tuple[ConfigWarning, ...]:
+    """As somebody meets them who reads the file from its top."""
+    return tuple(sorted(itertools.chain(*warnings), key=lambda warning: warning.line or 0))
 
 
 def _is_known(name: str) -> bool:

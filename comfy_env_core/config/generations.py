@@ -37,6 +37,10 @@ _NAMED_ENVIRONMENT_KEYS = frozenset(
         *("packages", "requirements", "conda", "isolated"),
     )
 )
+_LOCAL = (
+    "[local] asks for packages in ComfyUI's own Python, which is never changed: the environment gets them"
+)
+
 Section = Callable[[Conversion, KeyPath, Any], None]
 
 
@@ -67,7 +71,8 @@ def modernised(
             conversion.tell(("cuda",), "[cuda] is written in an older form of this file")
         elif name in _SECTIONS:
             _SECTIONS[name](conversion, (name,), conversion.take(name))
-            conversion.tell((name,), f"[{name}] belongs to an older form of this file")
+            meaning = _LOCAL if name == "local" else f"[{name}] belongs to an older form of this file"
+            conversion.tell((name,), meaning)
     return conversion.converted(), tuple(conversion.warnings)
 
 
@@ -147,7 +152,7 @@ def _system(conversion: Conversion, key: KeyPath, value: Any) -> None:
 
 
 def _local(conversion: Conversion, key: KeyPath, value: Any) -> None:
-    """What was once installed into ComfyUI's own Python, which is never changed: the environment gets it."""
+    """What other tools install into ComfyUI's own Python."""
     for name, content in table(conversion, key, value).items():
         place = (*key, name)
         if name in ("cuda", "packages"):
