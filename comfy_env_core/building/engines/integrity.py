@@ -26,7 +26,7 @@ _CODE = (".py", ".pyd", ".so", ".dll", ".dylib", ".exe", "/METADATA", "/WHEEL", 
 def damaged_distributions(prefix: Path) -> tuple[str, ...]:
     """The names of Python distributions below `prefix` with a file that is missing or of another size, sorted."""
     places = (*prefix.glob("lib/python3*/site-packages"), *prefix.glob("Lib/site-packages"))
-    return tuple(sorted(name for place in places for name in _damaged_in(place)))
+    return tuple(sorted({name for place in places for name in _damaged_in(place)}))
 
 
 def damaged_conda_packages(prefix: Path) -> tuple[str, ...]:
@@ -67,9 +67,22 @@ def _damaged_in(place: Path) -> Iterator[str]:
         own = (one for one in listed if owners[one[0]] == 1)
         if any(_is_damaged(str(place), name, size) for name, size in own):
             yield distribution.replace("_", "-").lower()
+    yield from _without_a_list(place)
+
+
+def _without_a_list(place: Path) -> Iterator[str]:
+    """What uv installed from a wheel whose own list of files was damaged: at least its METADATA is not listed then."""
+    for path in place.glob("*.dist-info/INSTALLER"):
+        directory = path.parent
+        if path.read_bytes().strip() == b"uv" and not any(
+            name == f"{directory.name}/METADATA" for name, _ in _of_record(directory / "RECORD")
+        ):
+            yield directory.name.partition("-")[0].replace("_", "-").lower()
 
 
 def _of_record(path: Path) -> list[_Listed]:
+    if not path.is_file():
+        return []
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.reader(file))
     return [

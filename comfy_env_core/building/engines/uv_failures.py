@@ -73,8 +73,11 @@ def explain_install(phase: PypiPhase, wanted: Sequence[PypiPackage], completed: 
     changed = next((error for error in fetched if error and error.cause is BuildCause.CHECKSUM), None)
     if changed is not None:
         return changed
-    # All of it is in uv's cache, and is unpacked there already: what uv cannot install of it is damaged.
-    damaged = tuple(package.name for package in cached)
+    # All of it is in uv's cache, and is unpacked there already: what uv cannot install of it is damaged. It stops at
+    # the first damage, which may be in something that looks installed, so all of the lock is suspected.
+    damaged = tuple(
+        package.name for package in wanted if is_cached(package.name, package.version, phase.uv.cache_dir)
+    )
     return DamagedFiles(
         damaged,
         f"Installing Python packages failed: what the cache holds of {', '.join(damaged)} is damaged.",
