@@ -298,7 +298,7 @@ def test_a_collector_killed_at_any_moment_leaves_what_the_next_one_removes(home:
     )
     root = Path(__file__).resolve().parents[2]
     unused = home.environment(home.UNUSED)
-    for delay_s in (0.0, 0.01, 0.05):
+    for delay_s in (0.0, 0.03):
         prefix = (unused.current() or home.build(home.UNUSED).current()).prefix  # type: ignore[union-attr]
         for number in range(1000):
             (prefix / f"file{number}").touch()
