@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from comfy_env_core.building.engines.conda_phase import channel_probe_url
 from comfy_env_core.building.engines.contract import Engine
-from comfy_env_core.building.engines.embedded import PYTHON_RELEASES_URL, EmbeddedEngine
+from comfy_env_core.building.engines.embedded import EmbeddedEngine
+from comfy_env_core.building.engines.interpreter_phase import PYTHON_RELEASES_URL
 from comfy_env_core.building.engines.pixi import PixiEngine
 from comfy_env_core.building.engines.pixi_binary import (
     ARCHIVES,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,24 +18,25 @@ from comfy_env_core.building.engines.engine_packages import (
     ensure_engine_packages,
 )
 from comfy_env_core.building.engines.integrity import damaged_conda_packages, damaged_distributions
-from comfy_env_core.building.engines.interpreters import Interpreter, Interpreters
+from comfy_env_core.building.engines.interpreter_phase import InterpreterPhase
+from comfy_env_core.building.engines.interpreters import Interpreters
 from comfy_env_core.building.engines.pypi_phase import PypiPhase
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.engines.uv import Uv, managed_pythons
 from comfy_env_core.building.engines.uv_project import as_pypi
-from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import NETWORK_CAUSES, BuildCause, BuildError, DamagedFiles
 from comfy_env_core.building.fetching import Fetcher
 from comfy_env_core.building.locks.model import CondaPackage
 from comfy_env_core.building.locks.recording import record_result
 from comfy_env_core.building.plan import BuildPlan
-from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.report import Report
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.config import Requirement
 from comfy_env_core.environments.atomic import remove_tree
 from comfy_env_core.environments.store import Store, Workspace
 
-PYTHON_RELEASES_URL = "https://github.com/astral-sh/python-build-standalone/releases"
+#: Why Python may be taken from this machine where nothing else is wanted of a channel. A wrong file is refused.
+_PYTHON_NOT_TO_BE_HAD = NETWORK_CAUSES - {BuildCause.CHECKSUM} | {BuildCause.NO_SUCH_PACKAGE}
 
 
 class EmbeddedEngine:
@@ -97,7 +96,7 @@ class EmbeddedEngine:
             phase = CondaPhase(plan, workspace.directory, tools, self._store, self._settings, report)
             conda = phase.install(workspace.prefix)
         except BuildError as error:
-            if _conda_names(plan) or error.cause not in (*NETWORK_CAUSES, BuildCause.NO_SUCH_PACKAGE):
+            if _conda_names(plan) or error.cause not in _PYTHON_NOT_TO_BE_HAD:
                 raise
             report.log(f"{error} Only Python was wanted from there: it comes from this machine.")
             remove_tree(workspace.prefix)
@@ -106,7 +105,7 @@ class EmbeddedEngine:
         if "python" in damaged:  # nothing more can be installed with it
             raise DamagedFiles(damaged, f"What the cache holds of {', '.join(damaged)} is damaged.")
         version = next(package.version for package in conda if package.name == "python")
-        return self._with_pypi(plan, workspace, tools, version, conda, {}, report)
+        return self._with_pypi(plan, workspace, self._uv(tools), version, conda, {}, report)
 
     def _on_an_interpreter(
         self, plan: BuildPlan, workspace: Workspace, tools: EngineTools, silent: list[str], report: Report
@@ -119,43 +118,25 @@ class EmbeddedEngine:
             trouble = Fetcher(self._settings, timeout_s=5.0, check=report.check).trouble(url)
             raise _no_channel(plan, needed, silent, trouble)
         uv = self._uv(tools)
-        interpreter = self._interpreter(plan, uv, workspace, report)
-        report.phase(Phase.INSTALLING, f"Python {interpreter.version} ({interpreter.where})")
-        report.log(f"Python {interpreter.version} from {interpreter.path} ({interpreter.where})")
-        arguments: list[str | Path] = [
-            "venv",
-            "-q",
-            "--no-project",
-            "--python",
-            interpreter.path,
-            workspace.prefix,
-        ]
-        completed = uv.run(arguments, report=report, cwd=workspace.directory)
-        if completed.returncode != 0:
-            raise BuildError(
-                BuildCause.NO_PYTHON,
-                f"Making a virtual environment of {str(interpreter.path)!r} failed (uv: {completed.returncode}).",
-                "Name another interpreter with COMFY_ENV_PYTHON, then build again.",
-                tail=completed.tail(),
-            )
-        if sys.platform == "win32":
-            _copy_to_the_root(workspace)
+        version = InterpreterPhase(
+            uv, plan, workspace, self._interpreters, self._reachability, report
+        ).install()
         added = {
             name: as_pypi(plan.conda[name]) for name in ("pip", "setuptools", "wheel") if name in plan.conda
         }
-        return self._with_pypi(plan, workspace, tools, interpreter.version, (), added, report)
+        return self._with_pypi(plan, workspace, uv, version, (), added, report)
 
     def _with_pypi(
         self,
         plan: BuildPlan,
         workspace: Workspace,
-        tools: EngineTools,
+        uv: Uv,
         version: str,
         conda: tuple[CondaPackage, ...],
         added: Mapping[str, Requirement],
         report: Report,
     ) -> BuiltEnvironment:
-        phase = PypiPhase(self._uv(tools), plan, workspace, workspace.python, version, bool(conda), report)
+        phase = PypiPhase(uv, plan, workspace, workspace.python, version, bool(conda), report)
         pypi = phase.install(added)
         record_result(plan, workspace, version, pypi)
         packages = [Package(package.name, package.version, "conda") for package in conda]
@@ -163,27 +144,6 @@ class EmbeddedEngine:
         return BuiltEnvironment(
             workspace.prefix, workspace.python, version, self.name, self.version, tuple(packages)
         )
-
-    def _interpreter(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> Interpreter:
-        """The first interpreter that will do; one that uv downloads if there is none and its server answers."""
-        report.phase(Phase.RESOLVING, f"a Python {plan.python}")
-        wanted = PythonWanted(plan.python)
-        found, tried = self._interpreters.find(wanted)
-        if found is None and self._download_python(plan, uv, workspace, report):
-            found, tried = self._interpreters.find(wanted)
-        if found is None:
-            raise _no_python(plan, tried)
-        return found
-
-    def _download_python(self, plan: BuildPlan, uv: Uv, workspace: Workspace, report: Report) -> bool:
-        if not self._settings.python_mirror and not self._reachability.answers(
-            PYTHON_RELEASES_URL, report.check
-        ):
-            return False
-        report.phase(Phase.DOWNLOADING, f"Python {plan.python}")
-        arguments = ["python", "install", "--no-bin", plan.python]
-        extra = {"UV_PYTHON_DOWNLOADS": "manual"}
-        return uv.run(arguments, report=report, cwd=workspace.directory, extra=extra).returncode == 0
 
     def _uv(self, tools: EngineTools) -> Uv:
         return Uv(tools.uv, self._store, self._settings)
@@ -196,17 +156,6 @@ def _damaged(prefix: Path) -> tuple[str, ...]:
 def _conda_names(plan: BuildPlan) -> list[str]:
     """The conda packages of the plan that nothing but a channel can give."""
     return sorted(set(plan.conda) - NOT_WORTH_A_CHANNEL)
-
-
-def _copy_to_the_root(workspace: Workspace) -> None:
-    """Windows: puts the interpreter where conda has it, so that workers find it there whichever engine ran.
-
-    A virtual environment's launcher looks for `pyvenv.cfg` beside itself before it looks one directory up.
-    """
-    for name in ("python.exe", "pythonw.exe"):
-        source = workspace.prefix / "Scripts" / name
-        if source.is_file():
-            shutil.copy2(source, workspace.prefix / name)
 
 
 def _no_channel(
@@ -225,15 +174,4 @@ def _no_channel(
         "Connect to the internet, or name a mirror of the channel under [mirrors] in pixi's config.toml "
         '("https://conda.anaconda.org/conda-forge" = ["https://mirror/conda-forge"]). PyPI packages of the same name '
         "are not taken in their place: they may hold something else.",
-    )
-
-
-def _no_python(plan: BuildPlan, tried: tuple[str, ...]) -> BuildError:
-    return BuildError(
-        BuildCause.NO_PYTHON,
-        f"Finding a Python {plan.python} for {str(plan.spec.path)!r} failed: no conda channel and no download of "
-        f"interpreters answers, and of {len(tried)} interpreters on this machine none fits.",
-        f"Install Python {plan.python} (or name one with COMFY_ENV_PYTHON), or set a mirror: [mirrors] in pixi's "
-        "config.toml for conda packages, UV_PYTHON_INSTALL_MIRROR for interpreters. Then build again.",
-        tail=tried,
     )
