@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class Command:
     - `summary`: a line without a final full stop, for the list of all commands; `details`: what else `--help` tells.
     - `configure`: adds the command's own arguments. `run`: returns one of `exit_codes`, raises `CommandError`.
     - `examples`: at least one; each is parsed by a test.
+    - `passes_on`: what follows the first "--" is not parsed, and handed to `run` as `options.argv`.
     - `speaks_json`: has the option `--json`, with which `run` writes one JSON document to stdout and nothing else.
     """
 
@@ -39,6 +40,19 @@ class Command:
     examples: tuple[Example, ...]
     details: str = ""
     speaks_json: bool = False
+    passes_on: bool = False
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Ends the program for `--help` and for what is wrong."""
+        own, rest = list(arguments), []
+        # argparse would take every further "--" out of what is passed on.
+        if self.passes_on and "--" in own:
+            separator = own.index("--")
+            own, rest = own[:separator], own[separator + 1 :]
+        options = self.parser().parse_args(own)
+        if self.passes_on:
+            options.argv = rest
+        return options
 
     def parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(

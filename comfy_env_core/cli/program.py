@@ -55,7 +55,7 @@ def _run(arguments: Sequence[str]) -> int:
         log.error("There is no command %r. %s", name, hint)
         return exit_codes.USAGE
     command = table.load(name)
-    options = command.parser().parse_args(arguments[1:])
+    options = command.parse(arguments[1:])
     if options.verbose:
         logging.getLogger("comfy-env").setLevel(logging.DEBUG)
     with contextlib.closing(Context(options)) as context:

@@ -45,13 +45,11 @@ def test_an_environment_is_built_used_rebuilt_and_rolled_back(terminal: Any) -> 
     assert (built.returncode, site["state"], site["nodes"]) == (0, "ready", ["Echo"]), built.stderr
     assert "mesh: ready, 1 node" in built.stderr  # progress does not spoil the JSON
 
-    code = (
-        "import os, sys; print(os.environ['GREETING'], os.environ['CONDA_PREFIX'], sys.prefix); sys.exit(7)"
-    )
-    ran = terminal.run("run", "mesh", "--", "python", "-c", code, PYTHONPATH="/nonsense")
+    code = "import os, sys; print(os.environ['GREETING'], sys.prefix, *sys.argv); sys.exit(7)"
+    ran = terminal.run("run", "mesh", "--", "python", "-c", code, "--", "x", PYTHONPATH="/nonsense")
     info = json.loads(terminal.look("info", site["environment_id"][:5], "--json"))
     prefix = str(Path(info["python"]).parents[1])
-    assert (ran.returncode, ran.stdout.split()) == (7, ["hello", prefix, prefix])
+    assert (ran.returncode, ran.stdout.split()) == (7, ["hello", prefix, "-c", "--", "x"])
     assert (info["generation"], [use["site"] for use in info["used_by"]]) == (1, ["mesh"])
 
     assert terminal.run("rebuild", "mesh").returncode == 0

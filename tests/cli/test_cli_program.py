@@ -61,7 +61,7 @@ def test_help_teaches_by_examples_that_are_true(name: str) -> None:
     text = command.parser().format_help()
     assert "examples:" in text and "--custom-nodes" in text
     for example in command.examples:
-        options = command.parser().parse_args(shlex.split(example.arguments.partition(" > ")[0]))
+        options = command.parse(shlex.split(example.arguments.partition(" > ")[0]))
         assert isinstance(options, argparse.Namespace)
         assert f"{name} {example.arguments}".rstrip() in text and example.effect in text
 

@@ -21,9 +21,6 @@ from comfy_env_core.cli.targets import TARGET_HELP, environment_named
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} [options] PACK|ENV [-- CMD …]"
     parser.add_argument("target", metavar="PACK|ENV", help=TARGET_HELP)
-    parser.add_argument(
-        "argv", metavar="CMD", nargs="*", default=[], help="after --: the command; default: python"
-    )
 
 
 def run(options: argparse.Namespace, context: Context) -> int:
@@ -69,9 +66,11 @@ COMMAND = Command(
         Example("ComfyUI-GeometryPack -- python -m pip list", "what is installed there"),
         Example("a0817083 -- nvidia-smi", "a program of your system, with the environment's variables"),
     ),
+    passes_on=True,
     details=(
-        "The command sees what the pack's nodes see: the environment's programs first on PATH, CONDA_PREFIX, and the\n"
-        "variables of [env_vars]; none of your own PYTHONPATH, PIP_* or CONDA_* settings. Its exit code is ours.\n"
-        "What you install there by hand is gone after the next rebuild: put it into comfy-env.toml."
+        "Without a command, Python is started. A command sees what the pack's nodes see: the environment's programs\n"
+        "first on PATH, CONDA_PREFIX, and the variables of [env_vars]; none of your own PYTHONPATH, PIP_* or CONDA_*\n"
+        "settings. Its exit code is ours. What you install there by hand is gone after the next rebuild: put it into\n"
+        "comfy-env.toml."
     ),
 )
