@@ -41,6 +41,10 @@ _WITHOUT_EFFECT = {
 }
 # Written beside [cuda] by forks for other GPUs.
 _OTHER_GPUS = {"rocm": "AMD's GPUs", "xpu": "Intel's GPUs", "mps": "Apple's GPUs"}
+_WITHOUT_PYTHON = (
+    *("cuda", "env_vars", "options", "workspace", "project", "pypi-options", "activation"),
+    "system-requirements",
+)
 _ROOT_FILE_NAME = "comfy-env-root.toml"
 # A file that holds nothing but these made no environment when they were written.
 _NOT_OF_AN_ENVIRONMENT = _OF_THE_PACK | PACK_SECTIONS
@@ -80,6 +84,7 @@ class EnvSpec:
 def parse_env(text: bytes, path: Path) -> EnvSpec:
     """The environment that `text` describes; `path` is for messages. Raises ConfigError, and nothing else."""
     as_written = read_document(text, path)
+    _check_python_is_on_top(as_written)
     document, older = modernised(as_written, is_known=_is_known)
     unknown = _check_unclaimed(document)
     tables = document.tables
@@ -99,6 +104,18 @@ def parse_env(text: bytes, path: Path) -> EnvSpec:
         prerequisites=read_prerequisites(document),
         is_environment=not as_written.tables or bool(as_written.tables.keys() - _NOT_OF_AN_ENVIRONMENT),
     )
+
+
+def _check_python_is_on_top(document: Document) -> None:
+    """ConfigError for a python that the section above it swallowed, where it would mean something else or nothing."""
+    for section in _WITHOUT_PYTHON:
+        content = document.tables.get(section)
+        if isinstance(content, dict) and "python" in content:
+            key: KeyPath = (section, "python")
+            version = (document.written_value(key) or str(content["python"])).strip("\"'")
+            problem = f"python stands below [{section}], and so belongs to that section"
+            remedy = f'Move python = "{version}" to the top of the file, above every section'
+            raise document.error(key, problem, remedy)
 
 
 def _in_order(*warnings: Iterable[ConfigWarning]) -> tuple[ConfigWarning, ...]:

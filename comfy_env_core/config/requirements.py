@@ -113,7 +113,7 @@ def read_pypi(document: Document, key: KeyPath, value: Any) -> Mapping[str, Requ
 
 def _check_no_list(document: Document, key: KeyPath, value: Any) -> None:
     """ConfigError with the table that a list of requirement lines, as pip takes them, would be here."""
-    if not isinstance(value, list):
+    if not isinstance(value, list) or any(isinstance(item, dict) for item in value):
         return
     problem = f"this should be a table, but is a list, {value!r}"
     lines = []

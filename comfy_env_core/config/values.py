@@ -32,6 +32,8 @@ def table(document: Document, key: KeyPath, value: Any) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
     problem = f"this should be a table, but is {kind(value)}, {value!r}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        raise document.error(key, problem, f"Write it with single brackets: [{dotted(key)}]")
     raise document.error(
         key, problem, f"Write it as a section: [{dotted(key)}] on a line of its own, its keys below"
     )
