@@ -153,7 +153,12 @@ def _check_pypi_name(document: Document, key: KeyPath, name: str) -> None:
         remedy = f'Write {match.group(1)} = {{ version = "*", extras = [{listed}] }}'
         raise document.error(key, f"the extras of {name!r} do not belong in the name", remedy)
     if not _PYPI_NAME.fullmatch(name):
-        remedy = f'Write the bare name, and the version on the right: {_bare(name)} = "*"'
+        try:
+            line = read_line(name)
+            example = f"{dotted((line.name,))} = {inline(line.requirement)}"
+        except NotARequirement:
+            example = f'{_bare(name)} = "*"'
+        remedy = f"Write the bare name, and the version on the right: {example}"
         raise document.error(key, f"{name!r} is not the name of a PyPI package", remedy)
     if name.lower() == "python":
         remedy = 'Write python = "3.11" at the top of the file, above every section'

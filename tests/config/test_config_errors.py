@@ -293,6 +293,7 @@ def test_any_bytes_are_a_specification_or_a_config_error(source: bytes) -> None:
         ('[cuda]\npackages = ["a"]\npython = "3.10"', 'Move python = "3.10" to the top'),
         ('[env_vars]\nA = "1"\npython = 3.10', 'Move python = "3.10" to the top'),
         ('[[pypi-dependencies]]\na = "*"', "single brackets: [pypi-dependencies]"),
+        ('[pypi-dependencies]\n"numpy>=1.2" = ""', 'on the right: numpy = ">=1.2"'),
         ('[dependencies]\nav = "^1.2"', 'Write av = ">=1.2,<2"'),
         ('[dependencies]\nav = { version = "a;b" }', "a range such as"),
         ('[dependencies]\nav = "https://h/av.conda"', 'Write av = { url = "https://h/av.conda" }'),
