@@ -87,8 +87,8 @@ def ensure_at_rest(store: Store) -> None:
     processes = processes_in(store.root)
     if processes:
         raise MoveRefused(
-            f"These processes run in the store: {', '.join(map(str, processes))}. End ComfyUI, which they belong to, "
-            "then move again; what was copied so far is kept."
+            f"These processes run in the store: {', '.join(map(str, processes))}. End ComfyUI, or whatever started "
+            "them, then move again; what was copied so far is kept."
         )
 
 
