@@ -53,7 +53,9 @@ class Planner:
         """
         config = hashlib.sha256(site.spec.source if site.spec is not None else b"").hexdigest()
         host = "" if host_need is HostNeed.NONE else self._host_key
-        return _digest([config, _lock_key(site), source, self._machine_key, host])[:32]
+        # A file may name paths, which lead from where it lies.
+        place = str(site.directory)
+        return _digest([config, _lock_key(site), place, source, self._machine_key, host])[:32]
 
     def plan(self, site: Site, nested: Collection[Path]) -> BuildPlan:
         """The plan with the lock that lies beside the file, if it fits.
