@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from comfy_env_core.cli.context import Context
 
-PROGRAM = "python -m comfy_env_core"
+_PACKAGE = "comfy_env_core"
+
+
+def program_name() -> str:
+    """How the user started us, so that what help shows can be typed: by the package's name, or by its path."""
+    if Path(sys.argv[0]).name == _PACKAGE:
+        return f"python {shlex.quote(sys.argv[0])}"
+    return f"python -m {_PACKAGE}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(
-            prog=f"{PROGRAM} {self.name}",
+            prog=f"{program_name()} {self.name}",
             description=f"{self.summary}.\n\n{self.details}".strip(),
             epilog=self._epilog(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,7 +78,10 @@ class Command:
     def _epilog(self) -> str:
         lines = ["examples:"]
         for example in self.examples:
-            lines += [f"  {PROGRAM} {self.name} {example.arguments}".rstrip(), f"      {example.effect}"]
+            lines += [
+                f"  {program_name()} {self.name} {example.arguments}".rstrip(),
+                f"      {example.effect}",
+            ]
         return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ import comfy_env_core
 from comfy_env_core.building.errors import BuildError, disk_error
 from comfy_env_core.building.platform import UnknownPlatform
 from comfy_env_core.cli import exit_codes, table
-from comfy_env_core.cli.command import PROGRAM
+from comfy_env_core.cli.command import program_name
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import CommandError
 from comfy_env_core.config import ConfigError
@@ -51,7 +51,7 @@ def _run(arguments: Sequence[str]) -> int:
     name = arguments[0]
     if name not in table.names():
         close = difflib.get_close_matches(name, table.names(), n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"All commands: {PROGRAM} --help"
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"All commands: {program_name()} --help"
         log.error("There is no command %r. %s", name, hint)
         return exit_codes.USAGE
     command = table.load(name)
@@ -74,11 +74,11 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _overview() -> str:
-    lines = [f"usage: {PROGRAM} COMMAND …", "", "Environments of ComfyUI's isolated node packs.", ""]
+    lines = [f"usage: {program_name()} COMMAND …", "", "Environments of ComfyUI's isolated node packs.", ""]
     width = max(map(len, table.names())) + 2
     for heading, names in table.GROUPS.items():
         lines += [f"{heading}:", *(f"  {name:{width}}{table.load(name).summary}" for name in names), ""]
-    lines += [f"More on one of them, with examples: {PROGRAM} COMMAND --help", ""]
+    lines += [f"More on one of them, with examples: {program_name()} COMMAND --help", ""]
     lines += ["Exit codes:", *(f"  {code:<4}{meaning}" for code, meaning in exit_codes.MEANINGS.items())]
     return "\n".join(lines)
 

@@ -89,6 +89,16 @@ def test_it_starts_from_anywhere_by_the_path_of_the_package(tmp_path: Path) -> N
     assert [pack["name"] for pack in json.loads(outcome.stdout)["packs"]] == ["plain"]
 
 
+def test_help_shows_what_can_be_typed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["custom_nodes/comfy-env-manager/comfy_env_core", "scan"])
+    assert (
+        "\n  python custom_nodes/comfy-env-manager/comfy_env_core scan\n"
+        in table.load("scan").parser().format_help()
+    )
+    monkeypatch.setattr(sys, "argv", ["/x/comfy_env_core/__main__.py", "scan"])
+    assert "\n  python -m comfy_env_core scan\n" in table.load("scan").parser().format_help()
+
+
 def test_a_reader_that_goes_away_ends_it_quietly(terminal: Any) -> None:
     terminal.pack("some")
     process = terminal.start("scan")
