@@ -88,9 +88,14 @@ def test_a_lock_is_written_for_several_platforms_and_what_fails_is_named(
     assert code == 0, stderr
     assert path.read_bytes() == written, "the other platform stays, and nothing else changes"
 
+    assert call(tmp_path, store, index, str(file), "--check")[0] == 0
+
     file.write_text('python = "3.12"\n[pypi-dependencies]\nneedy = "*"\n[dependencies]\ncmake = "*"\n')
     code, told, _ = call(tmp_path, store, index, str(file), "--platform", "win-64")
     assert code == 1
     assert "cmake" in told["locks"][0]["failures"]["win-64"]
     assert told["locks"][0]["environments"] == []
     assert path.read_bytes() == written
+    code, told, _ = call(tmp_path, store, index, str(file), "--check")
+    assert code == 1
+    assert "has changed" in told["locks"][0]["failures"]["linux-64"]

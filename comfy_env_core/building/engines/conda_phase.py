@@ -171,9 +171,11 @@ def _request(
     constraints = plan.passthrough.get("constraints", {})
     workspace_table = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
     system = settings.system_certificates or settings.ca_bundle is not None
-    if isinstance(plan.passthrough.get("exclude-newer"), Mapping):
+    channels = (entry for entry in workspace_table.get("channels", ()) if isinstance(entry, Mapping))
+    of_packages = isinstance(plan.passthrough.get("exclude-newer"), Mapping)
+    if of_packages or any("exclude-newer" in channel for channel in channels):
         report.log(
-            "[exclude-newer] of single conda packages is not known to this engine: pixi builds with it"
+            "exclude-newer of single channels and conda packages has no effect here: only pixi knows it"
         )
     newest = newest_moment(plan)
     return {

@@ -50,14 +50,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take the newest packages, also where they are built here already",
     )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing: fail if a lock is missing or for an earlier file"
+    )
 
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED if a platform of a file could not be locked; the others are written all the same."""
-    outcomes = [
-        _lock_file(path, options.platform or (), context, update=options.update)
-        for path in _files(options.targets, context)
-    ]
+    wanted = options.platform or ()
+    files = _files(options.targets, context)
+    if options.check:
+        outcomes = [_check(path, wanted) for path in files]
+    else:
+        outcomes = [_lock_file(path, wanted, context, update=options.update) for path in files]
     if context.wants_json:
         context.print_json({"locks": [outcome.as_json() for outcome in outcomes]})
     else:
@@ -100,7 +105,7 @@ def _tell(outcome: Outcome, context: Context) -> None:
         )
         context.say(f"{line}; left to each machine: {', '.join(one.follows)}" if one.follows else line)
     for platform, reason in outcome.failures.items():
-        context.say(f"  {platform}: not locked. {reason}")
+        context.say(f"  {platform}: {reason}")
 
 
 def _files(targets: Sequence[str], context: Context) -> tuple[Path, ...]:
@@ -147,6 +152,22 @@ def _lock_file(path: Path, wanted: Sequence[str], context: Context, *, update: b
     return Outcome(lock, failures)
 
 
+def _check(path: Path, wanted: Sequence[str]) -> Outcome:
+    """What the lock lacks. Raises ConfigError for a file that cannot be used."""
+    spec = parse_env(path.read_bytes(), path)
+    place = path.with_name(LOCK_NAME)
+    lock = _existing(place) or Lock(place, "", ())
+    held = {one.platform for one in lock.environments}
+    names = wanted or sorted(held) or (Platform.current().name,)
+    if not place.is_file():
+        reason = f"There is no {LOCK_NAME}."
+    elif lock.meaning != meaning_of(spec):
+        reason = f"{path.name} has changed since the lock was made, or the lock is damaged."
+    else:
+        return Outcome(lock, {name: "The lock does not hold it." for name in names if name not in held})
+    return Outcome(lock, dict.fromkeys(names, reason))
+
+
 def _existing(place: Path) -> Lock | None:
     """The lock that is there, whether or not it is for the file as it is now."""
     try:
@@ -154,7 +175,7 @@ def _existing(place: Path) -> Lock | None:
     except FileNotFoundError:
         return None
     except ConfigError as error:
-        log.warning("%s It is written anew.", error)
+        log.warning("%s", error)
         return None
 
 
@@ -181,6 +202,7 @@ COMMAND = Command(
         Example("ComfyUI-GeometryPack --platform linux-64 --platform win-64", "for Linux and Windows"),
         Example("custom_nodes/mesh/nodes/comfy-env.toml", "for one file"),
         Example("--update", "newer packages, for the platforms that the locks hold"),
+        Example("comfy-env.toml --check", "in a pack's own tests: was the lock forgotten?"),
     ),
     details=(
         "A pack that ships the lock beside its comfy-env.toml gives every user the same packages, each checked by\n"
