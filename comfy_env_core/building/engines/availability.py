@@ -19,7 +19,7 @@ _WINDOWS = {"win_amd64": "Windows", "win32": "Windows (32 bit)", "win_arm64": "W
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where a file has to run. `python`: "3.11.7", or "3.11" where no more is known."""
+    """Where a file has to run. `python`: "3.11.7", "3.11" where no more is known, or a range, which takes any."""
 
     python: str
     platform: Platform
@@ -29,12 +29,14 @@ class Target:
 
     def takes(self, file: IndexFile) -> bool:
         """Whether the wheel runs there, or the source may be built there."""
-        if file.requires_python and not VersionRange(file.requires_python).accepts(self.python):
+        series = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", self.python)
+        # The newest release of a series takes all that any of it does.
+        full = self.python if series is None or series[3] else f"{self.python}.99"
+        if series and file.requires_python and not VersionRange(file.requires_python).accepts(full):
             return False
         wheel = WheelName.parse(file.filename)
         if wheel is None:
             return not file.filename.endswith(".whl")
-        series = re.match(r"(\d+)\.(\d+)", self.python)
         return series is None or wheel.runs_on((int(series[1]), int(series[2])), self.platform)
 
 

@@ -33,6 +33,7 @@ from comfy_env_core.environments.store import Store
 _DOWNLOAD_S = 180.0
 #: After this time without a pixi it is looked for again: the user may have installed one, or gone online.
 _LOOK_AGAIN_S = 300.0
+_CHECK_EVERY_S = 0.1
 
 
 class EngineChooser:
@@ -62,12 +63,16 @@ class EngineChooser:
         COMFY_ENV_PIXI that is no pixi, NETWORK if pixi is demanded and cannot be had. Waits for the network no longer
         than `deadline_s`, unless pixi's server answers within it and the download begins.
         """
-        with self._lock:
+        while not self._lock.acquire(timeout=_CHECK_EVERY_S):  # another build downloads pixi, say
+            report.check()
+        try:
             if self._engine is None or self._is_outdated(self._engine):
                 chosen = self._chosen(report)
                 self._engine = SettlingEngine(chosen, self._settings, self._reachability)
                 self._chosen_at = time.monotonic()
             return self._engine
+        finally:
+            self._lock.release()
 
     def _is_outdated(self, engine: Engine) -> bool:
         fallback = engine.name == "embedded" and self._settings.engine is None

@@ -119,7 +119,7 @@ class PixiEngine:
             mirrors = self._settings.conda_mirrors.items()
             lines += [f"{toml_string(url)} = {toml_value(list(urls))}" for url, urls in mirrors]
         write_atomically(configuration, "".join(f"{line}\n" for line in lines).encode(), mode=0o600)
-        has_names = bool(self._settings.conda_mirrors) or self._reachability.answers(NAMES_URL)
+        has_names = bool(self._settings.conda_mirrors) or self._reachability.answers(NAMES_URL, report.check)
         if not has_names:
             report.log(
                 "pixi's table of PyPI's names is out of reach: conda packages count under their own names"

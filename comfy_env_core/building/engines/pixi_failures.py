@@ -37,10 +37,21 @@ def explain(
         questions.about_the_machine()
         or by_channels({c: channel_probe_url(c, settings.conda_mirrors) for c in plan.channels}, questions)
         or questions.about_indexes(_asked_of_indexes(plan))
-        or questions.error(
-            BuildCause.CONFLICT,
-            f"pixi ended with {completed.returncode}; its last lines say what does not fit.",
+        or _by_lock(workspace, questions)
+    )
+
+
+def _by_lock(workspace: Workspace, questions: Questions) -> BuildError:
+    """pixi writes its lock when it has chosen all versions, and only then downloads and installs."""
+    code = questions.completed.returncode
+    if (workspace.directory / "pixi.lock").exists():
+        return questions.error(
+            BuildCause.NETWORK,
+            f"pixi ended with {code} after it had chosen all versions. Most likely a download broke off; its last "
+            "lines say more.",
         )
+    return questions.error(
+        BuildCause.CONFLICT, f"pixi ended with {code}; its last lines say what does not fit."
     )
 
 
@@ -48,7 +59,8 @@ def _asked_of_indexes(plan: BuildPlan) -> list[Asked]:
     asked = []
     for name, requirement in plan.pypi.items():
         versions = range_of(requirement)
-        if versions is None:  # it names a place
+        has_condition = not isinstance(requirement, str) and "env-markers" in requirement
+        if versions is None or has_condition:  # it names a place, or may not be wanted here
             continue
         versions = "" if versions.strip() == "*" else versions.strip()
         index = requirement.get("index") if not isinstance(requirement, str) else None

@@ -37,7 +37,8 @@ _BESIDE = ("constraints", "overrides")
 def explain_compile(phase: PypiPhase, project: UvProject, completed: Completed) -> BuildError:
     """The cause of a failed `uv pip compile`, from the machine over servers and names to what excludes what."""
     questions = _questions(phase, project, "Choosing Python packages", completed)
-    asked = [_asked(line) for line in project.lines if line.is_from_index]
+    # Whether one with a condition is wanted here at all, uv knows.
+    asked = [_asked(line) for line in project.lines if line.is_from_index and ";" not in line.text]
     return (
         questions.about_the_machine()
         or questions.about_indexes(asked)

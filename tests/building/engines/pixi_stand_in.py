@@ -52,6 +52,8 @@ def main() -> None:
     say("WARN", "stand-in at work")
     if expected.get("sleep_s"):
         time.sleep(expected["sleep_s"])
+    if expected.get("has_chosen"):
+        (manifest.parent / "pixi.lock").write_text("version: 6\n")
     if expected.get("exit_code"):
         sys.stderr.write("  × it does not fit together\n")
         raise SystemExit(expected["exit_code"])

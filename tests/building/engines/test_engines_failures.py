@@ -286,6 +286,17 @@ def test_what_a_project_exists_for_is_said_in_words() -> None:
     assert exists_for(here, "x", target) == "On linux-64, x 2.0 exists for Python 3.9."
 
 
+@pytest.mark.parametrize(
+    ("python", "requires", "takes"),
+    [("3.11", ">=3.11.4", True), ("3.11.3", ">=3.11.4", False), (">=3.10,<3.13", ">=3.12", True)],
+)
+def test_a_python_that_is_not_fully_known_gets_the_benefit_of_the_doubt(
+    python: str, requires: str, *, takes: bool
+) -> None:
+    target = Target(python, Platform("linux-64"))
+    assert target.takes(IndexFile("x-1.0-py3-none-any.whl", "", None, requires)) is takes
+
+
 def test_names_that_people_mix_up_are_guessed() -> None:
     assert likely_names("sklearn")[0] == "scikit-learn"
     assert "opencv-python" in likely_names("opencv")

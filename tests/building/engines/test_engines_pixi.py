@@ -272,6 +272,29 @@ def test_a_failing_pixi_is_explained_with_its_last_lines(tmp_path: Path, store: 
     assert "no-such-thing" in str(named.value)
 
 
+def test_a_pixi_that_fails_after_it_has_chosen_is_not_told_as_a_conflict(
+    tmp_path: Path, store: Store
+) -> None:
+    class Answering(LoopbackIndex):
+        """A channel and an index in one."""
+
+        def answer(self, path: str) -> tuple[int, str, bytes]:
+            return (200, "application/json", b"{}") if "repodata" in path else super().answer(path)
+
+    pixi = stand_in(tmp_path / "bin", exit_code=1, has_chosen=True)
+    names = ("trimesh-1-py3-none-any.whl", "msgpack-1.1.1-py3-none-any.whl")
+    with serving(Answering(dict.fromkeys(names, b""))) as index:
+        settings = dataclasses.replace(
+            lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi), PIP_INDEX_URL=f"{index.url}/simple"),
+            conda_mirrors={"https://conda.anaconda.org/conda-forge": (index.url,)},
+        )
+        plan = make_plan(tmp_path, CONFIG, settings)
+        workspace = store.environment(plan.environment_id).generation(1)
+        with pytest.raises(BuildError) as raised:
+            choose_engine(store, settings, RecordingReport()).provision(plan, workspace, RecordingReport())
+    assert raised.value.cause is BuildCause.NETWORK, raised.value
+
+
 def test_a_cancelled_build_leaves_no_pixi_behind(tmp_path: Path, store: Store) -> None:
     pixi = stand_in(tmp_path / "bin", sleep_s=60)
     settings = lonely_settings(tmp_path, COMFY_ENV_PIXI=str(pixi))
