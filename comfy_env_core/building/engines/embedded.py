@@ -138,7 +138,7 @@ class EmbeddedEngine:
     ) -> BuiltEnvironment:
         phase = PypiPhase(uv, plan, workspace, workspace.python, version, bool(conda), report)
         pypi = phase.install(added)
-        record_result(plan, workspace, version, pypi)
+        record_result(plan, workspace, version, conda, pypi)
         packages = [Package(package.name, package.version, "conda") for package in conda]
         packages += [Package(package.name, package.version, "pypi") for package in pypi]
         return BuiltEnvironment(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed, run_logged
@@ -14,7 +14,7 @@ from comfy_env_core.building.engines.pixi_progress import PixiProgress, distribu
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher
-from comfy_env_core.building.locks.conda_meta import conda_packages, distributions_of_conda
+from comfy_env_core.building.locks.conda_meta import conda_content
 from comfy_env_core.building.locks.fitting import LEFT_OUT, NOT_TOGETHER, is_all_there, pinned
 from comfy_env_core.building.locks.locating import located
 from comfy_env_core.building.locks.model import PypiPackage
@@ -61,15 +61,15 @@ class PixiEngine:
             _start_over(workspace)
             completed = self._run(dataclasses.replace(plan, lock=None), workspace, report)
         pypi = pypi_of_pixi_lock((workspace.directory / "pixi.lock").read_text(encoding="utf-8"))
-        conda = conda_packages(workspace.prefix)
-        version = next((package.version for package in conda if package.name == "python"), None)
+        conda = conda_content(workspace.prefix)
+        version = next((package.version for package in conda.packages if package.name == "python"), None)
         if version is None:
             raise _no_python_inside(workspace, completed)
-        packages = [Package(package.name, package.version, "conda") for package in conda]
-        packages += _distributions_of_pypi(workspace.prefix)
+        packages = [Package(package.name, package.version, "conda") for package in conda.packages]
+        packages += _distributions_of_pypi(workspace.prefix, conda.distributions)
         report.packages(len(packages), len(packages))
         _check_against_lock(plan, pypi)
-        record_result(plan, workspace, version, pypi)
+        record_result(plan, workspace, version, conda.packages, pypi)
         return BuiltEnvironment(
             workspace.prefix, workspace.python, version, self.name, self.version, tuple(packages)
         )
@@ -171,8 +171,7 @@ def _check_against_lock(plan: BuildPlan, pypi: Iterable[PypiPackage]) -> None:
                 )
 
 
-def _distributions_of_pypi(prefix: Path) -> Iterator[Package]:
-    of_conda = distributions_of_conda(prefix)
+def _distributions_of_pypi(prefix: Path, of_conda: Collection[str]) -> Iterator[Package]:
     for path in distributions(prefix):
         name, _, version = path.stem.partition("-")
         if normalised_name(name) not in of_conda:

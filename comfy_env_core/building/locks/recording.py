@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from comfy_env_core.building.locks import LOCK_NAME
-from comfy_env_core.building.locks.conda_meta import conda_packages
 from comfy_env_core.building.locks.lock_file import lock_text
 from comfy_env_core.building.locks.model import CondaPackage, Lock, LockedEnvironment, PypiPackage, meaning_of
 from comfy_env_core.building.plan import BuildPlan
@@ -17,10 +16,14 @@ from comfy_env_core.environments.store import Workspace
 
 
 def record_result(
-    plan: BuildPlan, workspace: Workspace, python_version: str, pypi: Iterable[PypiPackage]
+    plan: BuildPlan,
+    workspace: Workspace,
+    python_version: str,
+    conda: Iterable[CondaPackage],
+    pypi: Iterable[PypiPackage],
 ) -> Path:
     """Writes what the prefix holds and returns the file. Raises OSError. Addresses are kept without credentials."""
-    conda = tuple(map(without_secrets, conda_packages(workspace.prefix)))
+    conda = tuple(map(without_secrets, conda))
     environment = LockedEnvironment(
         platform=plan.platform.name,
         python=python_version,
