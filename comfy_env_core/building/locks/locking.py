@@ -161,14 +161,20 @@ class Locking:
         source = dict(package.source)
         directory = source.get("directory")
         if directory is not None:
-            path = Path(os.path.relpath(directory["path"], plan.spec.path.parent)).as_posix()
-            source["directory"] = {**directory, "path": path}
+            source["directory"] = {**directory, "path": _relative(directory["path"], plan.spec.path.parent)}
         index = explicit.get(package.name)
         files = wheels or package.files
         if index is None:
             has_mirror = has_own_index(self._settings)
             files = tuple(_published_file(file, has_mirror) for file in files)
         return dataclasses.replace(package, files=files, index=index, source=source)
+
+
+def _relative(path: str, base: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, base)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return Path(path).as_posix()
 
 
 def _published_file(file: IndexedFile, has_mirror: bool) -> IndexedFile:

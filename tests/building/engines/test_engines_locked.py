@@ -27,7 +27,14 @@ from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.locks.fitting import is_all_there, with_lock
 from comfy_env_core.building.locks.lock_file import lock_text, read_lock
 from comfy_env_core.building.locks.locking import Locking
-from comfy_env_core.building.locks.model import IndexedFile, Lock, LockedEnvironment, PypiPackage, meaning_of
+from comfy_env_core.building.locks.model import (
+    CondaPackage,
+    IndexedFile,
+    Lock,
+    LockedEnvironment,
+    PypiPackage,
+    meaning_of,
+)
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.environments.atomic import remove_tree
@@ -191,4 +198,26 @@ def test_a_tampered_conda_package_is_refused(
         store.engines_dir.symlink_to(shared_store.engines_dir)
         with pytest.raises(BuildError) as raised:
             EmbeddedEngine(store, settings).provision(plan, workspace, RecordingReport())
+    assert raised.value.cause is BuildCause.CHECKSUM, str(raised.value)
+
+
+def test_a_package_of_the_cache_is_not_taken_for_a_locked_one_with_another_checksum(
+    shared_store: Store,
+    channel: tuple[Path, str],
+    workspace: Workspace,
+    tmp_path: Path,
+    settings: UserSettings,
+) -> None:
+    plan = make_plan(tmp_path, file_text(channel), settings)
+    environment = Locking(shared_store, settings, RecordingReport()).environment(plan)
+    engine = EmbeddedEngine(shared_store, settings)
+    engine.provision(locked(plan, environment, tmp_path), workspace, RecordingReport())
+    remove_tree(workspace.prefix)
+    wrong = tuple(
+        CondaPackage({**one.record, "sha256": "0" * 64}) if one.name == "tinylib" else one
+        for one in environment.conda
+    )
+    fixed = locked(plan, dataclasses.replace(environment, conda=wrong), tmp_path)
+    with pytest.raises(BuildError) as raised:
+        engine.provision(fixed, workspace, RecordingReport())
     assert raised.value.cause is BuildCause.CHECKSUM, str(raised.value)
