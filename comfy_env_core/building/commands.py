@@ -8,6 +8,7 @@ import logging
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -47,13 +48,15 @@ class Completed:
     """A command that ended by itself. `lines`: what it wrote to stdout and stderr, in order, the last 20,000.
 
     `returncode` is negative when a signal ended it, as in `subprocess`. `ran_out_of_memory`: it failed, and meanwhile
-    the kernel ended a process, one of its own or another, for want of memory.
+    the kernel ended a process, one of its own or another, for want of memory. `least_free_bytes`: of the disk of its
+    working directory while it ran: a tool that finds the disk full removes what it wrote before anybody can look.
     """
 
     argv: tuple[str, ...]
     returncode: int
     lines: tuple[str, ...]
     ran_out_of_memory: bool = False
+    least_free_bytes: int | None = None
 
     def tail(self, count: int = 20) -> tuple[str, ...]:
         """The last lines that are not blank."""
@@ -90,8 +93,9 @@ def run_logged(
         ) from error
     _give_way(child.pid)
     lines: tuple[str, ...] | None = None
+    disk = _LowWater(cwd)
     try:
-        lines = _follow(child, report, timeout_s, on_line or report.log)
+        lines = _follow(child, report, timeout_s, on_line or report.log, disk)
     finally:
         # Looked for only after trouble: a walk over all processes takes as long as a small command.
         strays: list[psutil.Process] = descendants_of(child.pid) if lines is None else []
@@ -106,11 +110,31 @@ def run_logged(
             f"Process {child.pid} ({command[0]!r}) does not end although it was killed.",
             "It is stuck in a driver or on a network disk; a restart of the machine ends it.",
         )
-    return Completed(command, code, lines, code != 0 and kills_before != memory_kills())
+    return Completed(
+        command, code, lines, code != 0 and kills_before != memory_kills(), disk.least_free_bytes
+    )
+
+
+class _LowWater:
+    """The least free space that was seen on the disk of a directory."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self.least_free_bytes: int | None = None
+
+    def look(self) -> None:
+        if self._directory is None:
+            return
+        try:
+            free_bytes = shutil.disk_usage(self._directory).free
+        except OSError:  # removed meanwhile
+            return
+        known = self.least_free_bytes
+        self.least_free_bytes = free_bytes if known is None else min(known, free_bytes)
 
 
 def _follow(
-    child: Child, report: Report, timeout_s: float, on_line: Callable[[str], None]
+    child: Child, report: Report, timeout_s: float, on_line: Callable[[str], None], disk: _LowWater
 ) -> tuple[str, ...]:
     """Hands lines on until the child has ended and its output is drained."""
     deadline = time.monotonic() + timeout_s
@@ -124,6 +148,7 @@ def _follow(
     has_ended = False
     while not has_ended:
         report.check()
+        disk.look()
         if time.monotonic() > deadline:
             raise _timed_out(child, timeout_s, tuple(kept)[-20:])
         has_ended = child.wait(0 if not output.empty() else _CHECK_EVERY_S) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -158,3 +159,17 @@ def test_a_line_without_end_neither_fills_the_memory_nor_the_log() -> None:
     assert time.monotonic() - started < 5
     assert lines[-1] == "last"
     assert max(map(len, lines)) < 5000
+
+
+def test_the_least_free_space_is_remembered_although_the_tool_cleans_up(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "with open('large', 'wb') as file: file.write(os.urandom(64 << 20)); file.flush(); os.fsync(file.fileno())\n"
+        "time.sleep(0.3); os.unlink('large')"
+    )
+    before = shutil.disk_usage(tmp_path).free
+    completed = run_logged(
+        [sys.executable, "-c", code], env=dict(os.environ), cwd=tmp_path, report=Listening(), timeout_s=30
+    )
+    assert completed.least_free_bytes is not None
+    assert completed.least_free_bytes < before

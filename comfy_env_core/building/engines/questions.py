@@ -25,6 +25,8 @@ from comfy_env_core.building.user_settings import UserSettings
 _SERVERS_S = 20.0
 _SILENCE_S = 5.0
 _LITTLE_DISK_BYTES = 64 << 20
+#: Looked at ten times a second, and a fast disk takes that much in between.
+_LOW_WATER_BYTES = 128 << 20
 _COMPILERS = ("cc", "gcc", "clang", "cl")
 _NAMES_TRIED = 6
 
@@ -59,6 +61,12 @@ class Questions:
 
     def about_the_machine(self) -> BuildError | None:
         """No room, no right to write, no memory, or somebody's signal."""
+        least = self.completed.least_free_bytes
+        if least is not None and least < _LOW_WATER_BYTES:
+            place = str(self.directories[0])
+            return self.error(
+                BuildCause.DISK_FULL, f"at one moment {least >> 20} MB were left on the disk of {place!r}."
+            )
         for directory in self.directories:
             free = shutil.disk_usage(directory).free
             if free < _LITTLE_DISK_BYTES:

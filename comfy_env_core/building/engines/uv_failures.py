@@ -112,7 +112,7 @@ def _questions(phase: PypiPhase, project: UvProject | None, doing: str, complete
         completed,
         settings if project is None else settings.with_places(project.environment),
         Target(phase.python_version, phase.plan.platform),
-        (phase.workspace.directory, phase.uv.store.root),
+        (phase.workspace.directory, *(p for p in (phase.uv.store.root, phase.uv.cache_dir) if p.exists())),
         phase.report,
     )
 

@@ -240,6 +240,7 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(tmp_path: Path) ->
         (Completed(("uv",), -9, ()), BuildCause.KILLED, "SIGKILL"),
         (Completed(("uv",), -9, (), ran_out_of_memory=True), BuildCause.OUT_OF_MEMORY, "memory"),
         (Completed(("uv",), 1, (), ran_out_of_memory=True), BuildCause.OUT_OF_MEMORY, "memory"),
+        (Completed(("uv",), 2, (), least_free_bytes=5 << 20), BuildCause.DISK_FULL, "at one moment 5 MB"),
     ],
 )
 def test_a_killed_tool_is_told_from_one_that_the_kernel_ended(
