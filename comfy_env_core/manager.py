@@ -10,7 +10,7 @@ import enum
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -119,9 +119,10 @@ class Manager:
             self._preparation.assess(runtime)
         self._record_use()
 
-    def prepare(self) -> None:
-        """Begins to build and describe what is not ready, and goes on with whatever is wanted from now on."""
-        self._preparation.begin(self.sites.values())
+    def prepare(self, runtimes: Iterable[SiteRuntime] | None = None) -> None:
+        """Begins to build and describe what is not ready, of these or of all, and goes on with whatever is wanted from
+        now on."""
+        self._preparation.begin(self.sites.values() if runtimes is None else runtimes)
 
     def allow_workers(self) -> None:
         """Workers may be started from now on: ComfyUI has chosen its devices and begun to load packs."""

@@ -78,20 +78,20 @@ class Context:
         """Asks no network. Raises BuildError for a file that cannot become an environment on this machine."""
         return self.planner.plan(site, self.scan.nested(site))
 
-    def manager(self, scan: Scan | None = None, mode: BuildMode = BuildMode.BLOCKING) -> Manager:
-        """The one manager of this run, over all that was scanned or over a part of it; nothing is started yet."""
+    def manager(self, mode: BuildMode = BuildMode.BLOCKING) -> Manager:
+        """The one manager of this run, over all that was scanned; nothing is started yet."""
         if self._manager is None:
             # Most commands run no worker, and importing what workers need takes longer than they do.
             from comfy_env_core.cli.host_services import InstallServices, host_facts
 
             self._manager = assembly.assemble(
                 self.store,
-                self.scan if scan is None else scan,
+                self.scan,
                 comfyui_source=self.comfyui_source,
                 services=InstallServices(self.comfyui_source),
                 mode=mode,
                 host_facts=host_facts(),
-                custom_nodes=self.custom_nodes if scan is None else (),
+                custom_nodes=self.custom_nodes,
             )
         return self._manager
 

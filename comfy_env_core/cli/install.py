@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from comfy_env_core.cli import installing
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.custom_nodes import beside_us
 from comfy_env_core.cli.exit_codes import INTERRUPTED, CommandError
-from comfy_env_core.discovery import Scan
 
 log = logging.getLogger("comfy-env")
 
@@ -25,10 +23,12 @@ def main(arguments: Sequence[str]) -> int:
     options.custom_nodes = options.custom_nodes or [beside_us()]
     with contextlib.closing(Context(options)) as context:
         try:
-            chosen = _only(options.pack, context.scan) if options.pack else None
-            count, places = len((chosen or context.scan).sites), ", ".join(map(str, context.custom_nodes))
-            log.info("%d isolated in %s; environments in %s", count, places, context.store.root)
-            outcome = installing.build(context.manager(chosen), sys.stdout)
+            # An installer may ask for a pack that isolates nothing.
+            packs = options.pack
+            chosen = [site.id for site in context.scan.sites if not packs or site.pack.path.name in packs]
+            places = ", ".join(map(str, context.custom_nodes))
+            log.info("%d isolated in %s; environments in %s", len(chosen), places, context.store.root)
+            outcome = installing.build(context.manager(), chosen, sys.stdout)
         except CommandError as error:
             log.error("%s", error)
             return error.exit_code
@@ -38,13 +38,6 @@ def main(arguments: Sequence[str]) -> int:
     for line in outcome.lines():
         log.info("%s", line)
     return outcome.exit_code
-
-
-def _only(packs: Sequence[str], found: Scan) -> Scan:
-    """What was found of these packs. An installer may ask for one that isolates nothing."""
-    return dataclasses.replace(
-        found, sites=tuple(site for site in found.sites if site.pack.path.name in packs)
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -54,32 +54,26 @@ class Outcome:
         return told + [f"  {site.id}: {site.failure or site.state.value}" for site in self.failed]
 
 
-def build(manager: Manager, stream: TextIO = sys.stderr) -> Outcome:
-    """Builds and describes what is not ready.
+def build(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stderr) -> Outcome:
+    """Builds and describes what is not ready of these sites.
 
     Progress goes to `stream`, which is that of the log. Ends as ComfyUI's own start does: nothing half-built is ever
     taken for ready.
     """
     began = time.monotonic()
+    chosen = [manager.sites[site_id] for site_id in site_ids]
     with shown(manager, stream):
         manager.allow_workers()
         manager.start()
-        manager.prepare()
-        while not manager.wait(_POLL_S):
+        manager.prepare(chosen)
+        while not all(runtime.wait_until_settled(_POLL_S) for runtime in chosen):
             pass
-    _tell_missing(manager)
-    return Outcome(tuple(site.status() for site in manager.sites.values()), time.monotonic() - began)
-
-
-def _tell_missing(manager: Manager) -> None:
-    """What the packs ask for beside environments and lack: a build installs none of it, and nodes fail without."""
-    packs = dict.fromkeys(runtime.site.pack for runtime in manager.sites.values())
-    for finding in missing(manager.scan, tuple(packs)):
-        log.warning("%s. %s", finding.text, finding.remedy)
+    _tell_missing(manager, chosen)
+    return Outcome(tuple(runtime.status() for runtime in chosen), time.monotonic() - began)
 
 
 def rebuild(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stderr) -> Outcome:
-    """Builds the environments of these sites anew, also those that are done; the rest as `build`.
+    """Builds the environments of these sites anew, also those that are done, and describes their nodes there.
 
     Raises BuildError for a file that cannot become an environment, before anything is built.
     """
@@ -89,18 +83,32 @@ def rebuild(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stde
         manager.allow_workers()
         manager.start()
         jobs = manager.upkeep.rebuild(chosen)
-        manager.prepare()
         errors = {job.environment_id: _error_of(job) for job in jobs}
-        while not all(map(_is_settled, chosen)):
+        built = [runtime for runtime in chosen if _error_for(runtime, errors) is None]
+        # Not before: the nodes would be described in the environment that is about to be replaced.
+        manager.prepare(built)
+        while not all(map(_is_settled, built)):
             time.sleep(_SETTLING_S)
     return Outcome(tuple(_rebuilt(runtime, errors) for runtime in chosen), time.monotonic() - began)
 
 
+def _tell_missing(manager: Manager, chosen: Sequence[SiteRuntime]) -> None:
+    """What the packs ask for beside environments and lack: a build installs none of it, and nodes fail without."""
+    packs = dict.fromkeys(runtime.site.pack for runtime in chosen)
+    for finding in missing(manager.scan, tuple(packs)):
+        log.warning("%s. %s", finding.text, finding.remedy)
+
+
 def _error_of(job: Job) -> BuildError | None:
+    """Waits for its end."""
     while True:
         snapshot = job.wait(_POLL_S)
         if snapshot.has_ended:
             return snapshot.error
+
+
+def _error_for(runtime: SiteRuntime, errors: Mapping[str, BuildError | None]) -> BuildError | None:
+    return errors.get(runtime.environment.id) if runtime.environment is not None else None
 
 
 def _is_settled(runtime: SiteRuntime) -> bool:
@@ -113,8 +121,8 @@ def _is_settled(runtime: SiteRuntime) -> bool:
 
 
 def _rebuilt(runtime: SiteRuntime, errors: Mapping[str, BuildError | None]) -> SiteStatus:
-    status = runtime.status()
-    error = errors.get(status.environment_id or "")
-    if error is None or status.failure is not None:
-        return status
-    return dataclasses.replace(status, failure=failure_of(error, status.log_path))
+    """One that could not be rebuilt has failed, although an earlier build may go on serving."""
+    status, error = runtime.status(), _error_for(runtime, errors)
+    return (
+        status if error is None else dataclasses.replace(status, failure=failure_of(error, status.log_path))
+    )

@@ -57,6 +57,10 @@ def test_an_environment_is_built_used_rebuilt_and_rolled_back(terminal: Any) -> 
     assert "build 1" in terminal.look("roll-back", "mesh")
     assert status(terminal, "mesh")["serving"]["generation"] == 1
 
+    # Its nodes were not imported in build 1 since then, and are not while that is being replaced.
+    assert terminal.run("rebuild", "mesh").returncode == 0
+    assert status(terminal, "mesh")["serving"]["generation"] == 3
+
     (pack / "comfy-env.toml").write_text('[pypi-dependencies]\nmissing = "*"\n')
     failed = terminal.run("rebuild", "mesh")
     assert failed.returncode == exit_codes.FAILED and "'missing'" in failed.stdout

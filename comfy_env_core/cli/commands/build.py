@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 
 from comfy_env_core.cli import installing
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.targets import PACK_HELP, sites_named
-from comfy_env_core.discovery import Scan
 
 log = logging.getLogger("comfy-env")
 
@@ -22,22 +20,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED if something could not be built or its nodes could not be imported."""
-    chosen = _only(context.scan, options.packs) if options.packs and not options.all else None
-    count = len((chosen or context.scan).sites)
-    log.info("%d isolated; environments in %s", count, context.store.root)
-    outcome = installing.build(context.manager(chosen))
+    chosen = sites_named(context.scan, [] if options.all else options.packs)
+    log.info("%d isolated; environments in %s", len(chosen), context.store.root)
+    outcome = installing.build(context.manager(), [site.id for site in chosen])
     if context.wants_json:
         context.print_json(outcome.as_json())
     else:
         for line in outcome.lines():
             context.say(line)
     return outcome.exit_code
-
-
-def _only(found: Scan, names: list[str]) -> Scan:
-    """Whole packs, since the sites inside a site bound its source."""
-    packs = {site.pack for site in sites_named(found, names)}
-    return dataclasses.replace(found, sites=tuple(site for site in found.sites if site.pack in packs))
 
 
 COMMAND = Command(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import logging
 
 from comfy_env_core.cli import installing
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.targets import PACK_HELP, sites_named
-
-log = logging.getLogger("comfy-env")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED if one could not be built; what served before goes on serving then."""
     chosen = sites_named(context.scan, options.packs)
-    packs = {site.pack for site in chosen}
-    # Whole packs, since the sites inside a site bound its source.
-    found = dataclasses.replace(
-        context.scan, sites=tuple(site for site in context.scan.sites if site.pack in packs)
-    )
-    outcome = installing.rebuild(context.manager(found), [site.id for site in chosen])
+    outcome = installing.rebuild(context.manager(), [site.id for site in chosen])
     if context.wants_json:
         context.print_json(outcome.as_json())
     else:
