@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import comfy_env_core
+from comfy_env_core.building.bytecode import share_bytecode
 from comfy_env_core.building.disk_space import check_before
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Engine
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
@@ -140,6 +141,8 @@ class Construction:
         self._move(EnvironmentState.VERIFYING)
         verify(built, self.plan, self._report)
         self._report.check()
+        with _disk_errors("Sharing bytecode", self.environment):
+            share_bytecode(workspace.prefix, self.store.cache_dir)
         if not workspace.python.exists():
             raise BuildError(
                 BuildCause.INTERNAL,
