@@ -16,6 +16,7 @@ _UNQUOTED_VERSION = re.compile(r"(?:(?:[<>!~=]=|[<>^=])\s*)?\d[\w.*+!<>=~, ]{0,6
 _UNQUOTED_TEXT = re.compile(r"[A-Za-z./~][^\"'\[\]{}=]*")
 _BARE_ITEM = re.compile(r"[A-Za-z0-9][\w.<>=!~*-]*")
 _RANGE = re.compile(r"\*|[<>=!~][^\s;,]*(\s*,\s*[^\s;,]+)*")
+_STRINGS_AND_COMMENTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|#.*")
 _TYPOGRAPHIC = str.maketrans({"\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2018": "'", "\u2019": "'"})
 
 
@@ -47,6 +48,20 @@ def _twice(above: Sequence[str], here: str, _below: Sequence[str]) -> str | None
 
 def _key(line: str) -> str:
     return line.partition("#" if line.startswith("[") else "=")[0].strip()
+
+
+def _open_list(above: Sequence[str], here: str, _below: Sequence[str]) -> str | None:
+    """A list that was never closed: the parser stops at whatever comes next, or at the end of the file."""
+    if (match := _ASSIGNMENT.fullmatch(here)) and match[2].startswith("[") and "]" not in match[2]:
+        return f"Close the list: {here}]"
+    if here and not here.startswith("[") and not _ASSIGNMENT.fullmatch(here):
+        return None
+    for number in range(len(above), 0, -1):
+        if _ASSIGNMENT.fullmatch(above[number - 1].strip()):
+            unquoted = [_STRINGS_AND_COMMENTS.sub("", line) for line in above[number - 1 :]]
+            depth = sum(line.count("[") - line.count("]") for line in unquoted)
+            return f"Close the list that begins on line {number} with a bracket: ]" if depth > 0 else None
+    return None
 
 
 def _typographic_quotes(_above: Sequence[str], here: str, _below: Sequence[str]) -> str | None:
@@ -111,6 +126,21 @@ def _open_text(_above: Sequence[str], here: str, _below: Sequence[str]) -> str |
     return f"Close the text: {here}{quote}" if match[2].count(quote) == 1 else None
 
 
+def _unopened_text(_above: Sequence[str], here: str, _below: Sequence[str]) -> str | None:
+    match = re.fullmatch(rf"({_KEY})\s*=\s*([^\"'\[{{]+)([\"'])\s*(#.*)?", here)
+    return f"Open the text with a quote: {match[1]} = {match[3]}{match[2]}{match[3]}" if match else None
+
+
+def _missing_equals(_above: Sequence[str], here: str, _below: Sequence[str]) -> str | None:
+    match = re.fullmatch(r"([\w.-]+)\s*([\"'][^\"']*[\"'])\s*(#.*)?", here)
+    return f"Write {match[1]} = {match[2]}" if match else None
+
+
+def _two_on_a_line(_above: Sequence[str], here: str, _below: Sequence[str]) -> str | None:
+    match = re.fullmatch(rf"({_KEY}\s*=\s*(?:\"[^\"]*\"|'[^']*'))\s*,?\s*([^\s#,].*)", here)
+    return f"Write two lines: {match[1]}, and below it {match[2]}" if match and "=" in match[2] else None
+
+
 def _backslashes(_above: Sequence[str], here: str, _below: Sequence[str]) -> str | None:
     if "\\" not in here:
         return None
@@ -139,12 +169,16 @@ def _unquoted(_above: Sequence[str], here: str, _below: Sequence[str]) -> str | 
 
 
 _SLIPS: tuple[Callable[[Sequence[str], str, Sequence[str]], str | None], ...] = (
+    _open_list,
     _twice,
     _typographic_quotes,
     _unclosed_header,
     _missing_comma,
     _open_table,
     _open_text,
+    _unopened_text,
+    _missing_equals,
+    _two_on_a_line,
     _backslashes,
     _requirement,
     _colon,

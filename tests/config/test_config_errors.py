@@ -124,6 +124,12 @@ def test_wrong_content_names_key_line_and_remedy(
         ("a = [flash-attn, 'b']", "quotes: a = [\"flash-attn\", 'b']"),
         ('a = [\n"x"\n"y"]', 'Put a comma after "x" on line 3'),
         ("[env_vars", "Close the bracket: [env_vars]"),
+        ('a = [\n"x",\n"y"\n[env_vars]', "the list that begins on line 2"),
+        ('a = ["x", "y"\nb = "*"', "the list that begins on line 2"),
+        ('a = ["x", "y"', 'Close the list: a = ["x", "y"]'),
+        ('a = >=1.2"', 'with a quote: a = ">=1.2"'),
+        ('a ">=1.2"', 'Write a = ">=1.2"'),
+        ('a = "*", b = "*"', 'Write two lines: a = "*", and below it b = "*"'),
         ("import os, sys", "Correct this line"),
     ],
 )
