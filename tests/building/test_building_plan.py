@@ -323,7 +323,11 @@ def test_the_users_indexes_join_the_files_which_come_first() -> None:
     options = plan(text, settings=settings).pypi_options
     assert options["index-url"] == "https://mirror/simple"
     assert options["extra-index-urls"] == ["https://file/simple", "https://user/simple"]
-    assert options["find-links"] == [{"path": "/packs/mesh/wheels"}, {"url": "https://user/links"}, {"path": "/w"}]
+    assert options["find-links"] == [
+        {"path": "/packs/mesh/wheels"},
+        {"url": "https://user/links"},
+        {"path": "/w"},
+    ]
 
 
 def test_what_the_file_asks_for_is_what_verification_is_told_to_import() -> None:
