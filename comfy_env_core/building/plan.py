@@ -42,6 +42,7 @@ class BuildPlan:
     - `facts`: the sorted "name=value" lines that went into the id beside the file.
     - `passthrough`: the rest of the file's tables, for pixi's manifest.
     - `lock`: the packages that a lock beside the file names for this machine (`locks.fitting`).
+    - `unused_lock`: the note that says why the lock beside the file is not used, None if it is, or there is none.
     """
 
     environment_id: str
@@ -64,6 +65,7 @@ class BuildPlan:
     torch_pins: tuple[str, ...] = ()
     cuda_wheels: CudaWheelsWanted | None = None
     lock: LockedEnvironment | None = None
+    unused_lock: str | None = None
 
     @property
     def python_minor(self) -> tuple[int, int] | None:

@@ -55,7 +55,7 @@ def _known(context: Context, runtime: SiteRuntime) -> KnownSite:
             failure = failure_of(error, None)
         else:
             environment = context.store.environment(plan.environment_id)
-            lock_note = _lock_note(plan)
+            lock_note = plan.unused_lock
     is_done = environment is not None and environment.is_done()
     serving = environment.current() if environment is not None and is_done else runtime.serving
     return KnownSite(
@@ -69,11 +69,6 @@ def _known(context: Context, runtime: SiteRuntime) -> KnownSite:
         nodes=runtime.record.node_names() if runtime.record is not None else (),
         lock_note=lock_note,
     )
-
-
-def _lock_note(plan: BuildPlan) -> str | None:
-    """A plan that ships a lock and is not made from it says so."""
-    return next((note for note in plan.notes if note.startswith(f"{LOCK_NAME} is not used")), None)
 
 
 def plan_or_none(context: Context, site: Site) -> BuildPlan | None:

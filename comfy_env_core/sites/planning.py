@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import os
 import re
 import sys
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from comfy_env_core.building.host_python import HostPython
     from comfy_env_core.building.plan import BuildPlan
     from comfy_env_core.building.user_settings import UserSettings
-
-log = logging.getLogger("comfy-env")
 
 #: Variables that can change a plan: the user's indexes, and those of our own settings that choose packages.
 _RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV_(CUDA|TORCH)|PIP_|UV_|PIXI_|CONDA_OVERRIDE_)")
@@ -70,12 +67,9 @@ class Planner:
             return plan
         path = _lock_path(site)
         try:
-            locked = with_lock(plan, text, path)
+            return with_lock(plan, text, path)
         except ConfigError as error:
             raise BuildError(BuildCause.CONFIG, str(error), "", path) from error
-        if locked.lock is None:
-            log.warning("%s: %s", site.id, locked.notes[-1])
-        return locked
 
     def _plan_of_file(self, site: Site, nested: Collection[Path]) -> BuildPlan:
         # Only here: a start at which every key is known plans nothing, and reading sources and metadata takes long.

@@ -180,6 +180,8 @@ class Preparation:
         site = runtime.site
         with self._planning:
             plan = self._planner.plan(site, self._nested(site))
+        if plan.unused_lock is not None:
+            log.warning("%s: %s", runtime.id, plan.unused_lock)
         runtime.environment = self._store.environment(plan.environment_id)
         runtime.host_need = plan.host_need
         runtime.plan_key = self._planner.plan_key(site, runtime.source, plan.host_need)

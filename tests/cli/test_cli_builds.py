@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from patience import eventually
 
+from comfy_env_core.building.locks import LOCK_NAME
+from comfy_env_core.building.locks.lock_file import lock_text
+from comfy_env_core.building.locks.model import Lock, LockedEnvironment
+from comfy_env_core.building.platform import Platform
 from comfy_env_core.cli import exit_codes, program
 
 
@@ -21,10 +25,13 @@ def status(terminal: Any, name: str) -> dict[str, Any]:
 
 
 def test_what_cannot_be_built_is_told_with_its_remedy_and_fails_alone(terminal: Any) -> None:
-    terminal.pack("good")
+    good = terminal.pack("good")
+    environment = LockedEnvironment(Platform.current().name, "3.11", {}, (), (), (), ())
+    (good / LOCK_NAME).write_text(lock_text(Lock(good / LOCK_NAME, "0" * 64, (environment,))))
     terminal.pack("bad", '[pypi-dependencies]\nmissing = "*"\n')
     outcome = terminal.run("build")
     assert outcome.returncode == exit_codes.FAILED
+    assert f"good: {LOCK_NAME} is not used" in outcome.stderr
     assert "1 ready, 1 failed" in outcome.stdout and "There is no package 'missing'." in outcome.stdout
     bad = status(terminal, "bad")
     assert (bad["state"], "Correct the name." in bad["last_build"]) == ("failed", True)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from comfy_env_core.building.locks import LOCK_NAME
+from comfy_env_core.building.locks.lock_file import lock_text
+from comfy_env_core.building.locks.model import Lock, LockedEnvironment
+from comfy_env_core.building.platform import Platform
 from comfy_env_core.cli import exit_codes, program
 
 
@@ -60,11 +63,17 @@ def test_status_tells_what_is_not_built_from_what_cannot_be(
 
 
 def test_a_lock_that_does_not_fit_is_told_and_not_ignored(
-    custom_nodes: Path, capsys: pytest.CaptureFixture[str]
+    custom_nodes: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    (custom_nodes / "good" / LOCK_NAME).write_text("damaged")
+    path = custom_nodes / "good" / LOCK_NAME
+    path.write_text("damaged")
     _, text = told(capsys, custom_nodes, "status", "good")
     assert "failed" in text and LOCK_NAME in text
+    environment = LockedEnvironment(Platform.current().name, "3.11", {}, (), (), (), ())
+    path.write_text(lock_text(Lock(path, "0" * 64, (environment,))))
+    _, text = told(capsys, custom_nodes, "status", "good", "--json")
+    assert "has changed since it was made" in json.loads(text)["sites"][0]["lock_note"]
+    assert LOCK_NAME not in caplog.text  # told once
 
 
 def test_info_tells_of_an_environment_before_it_is_built(

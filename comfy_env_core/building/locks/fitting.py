@@ -37,7 +37,7 @@ def with_lock(plan: BuildPlan, text: bytes, path: Path) -> BuildPlan:
     chosen = fitting_environment(read_lock(text, path), plan)
     if isinstance(chosen, str):
         note = f"{path.name} is not used: {chosen}. Everything is resolved anew; its author can run the lock command."
-        return dataclasses.replace(plan, notes=(*plan.notes, note))
+        return dataclasses.replace(plan, notes=(*plan.notes, note), unused_lock=note)
     facts = tuple(sorted((*plan.facts, f"lock={chosen.digest}")))
     note = f"Built from {path.name}: exactly the packages named there"
     note += f", beside {', '.join(still_open(plan, chosen))}." if still_open(plan, chosen) else "."
