@@ -55,8 +55,18 @@ class Paint:
 
 NODE_CLASS_MAPPINGS = {"Paint": Paint}
 """
-_IMPORTS = "import msgpack, numpy, PIL._imaging, PIL.Image, ssl, tinylib; numpy.ones(3).sum()"
+IMPORTS = "import msgpack, numpy, PIL._imaging, PIL.Image, ssl, tinylib; numpy.ones(3).sum()"
 LONGEST_S = 240.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """Its `comfy-env.toml` (`{minor}` for the channel's Python), its `__init__.py`, a program that uses what it asks
+    for."""
+
+    config: str = CONFIG
+    nodes: str = NODES
+    imports: str = IMPORTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Machine:
 
     directory: Path
     environ: Mapping[str, str]
+    pack: Pack
 
     @property
     def store(self) -> Store:
@@ -99,7 +110,7 @@ class Machine:
         assert workspace is not None, "No environment serves"
         problems = list(damaged_files(workspace.prefix))
         assert not problems, problems[:10]
-        command = [workspace.python, "-I", "-c", _IMPORTS]
+        command = [workspace.python, "-I", "-c", self.pack.imports]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
         assert ended.returncode == 0, ended.stderr
         return workspace
@@ -223,16 +234,23 @@ def damaged_files(prefix: Path) -> Iterator[str]:
 
 
 def make_machine(
-    directory: Path, *, store: Path, minor: str, channel_url: str, index_url: str, environ: Mapping[str, str]
+    directory: Path,
+    *,
+    store: Path,
+    minor: str,
+    channel_url: str,
+    index_url: str,
+    environ: Mapping[str, str],
+    pack: Pack = Pack(),
 ) -> Machine:
     """A machine whose conda channel and package index are on loopback. `environ` is added to the little it has."""
-    home, pack = directory / "home", directory / "custom_nodes" / PACK_NAME
+    home, folder = directory / "home", directory / "custom_nodes" / PACK_NAME
     (home / ".pixi").mkdir(parents=True)
     mirrors = f'[mirrors]\n"https://conda.anaconda.org/conda-forge" = ["{channel_url}/conda-forge"]\n'
     (home / ".pixi" / "config.toml").write_text(mirrors, encoding="utf-8")
-    pack.mkdir(parents=True)
-    (pack / "comfy-env.toml").write_text(CONFIG.format(minor=minor), encoding="utf-8")
-    (pack / "__init__.py").write_text(NODES, encoding="utf-8")
+    folder.mkdir(parents=True)
+    (folder / "comfy-env.toml").write_text(pack.config.format(minor=minor), encoding="utf-8")
+    (folder / "__init__.py").write_text(pack.nodes, encoding="utf-8")
     store.mkdir(parents=True, exist_ok=True)
     own = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -243,4 +261,4 @@ def make_machine(
         "PIP_INDEX_URL": f"{index_url}/simple",
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(REPOSITORY)]),
     }
-    return Machine(directory, {**own, **environ})
+    return Machine(directory, {**own, **environ}, pack)
