@@ -11,7 +11,7 @@ import comfy_env_core
 from comfy_env_core.building.bytecode import share_bytecode
 from comfy_env_core.building.disk_space import check_before
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Engine
-from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
+from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles, disk_error
 from comfy_env_core.building.install_log import InstallLog, utc_now
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
@@ -139,7 +139,10 @@ class Construction:
             built = provision(engine, self.plan, workspace, self._report)
         self._report.check()
         self._move(EnvironmentState.VERIFYING)
-        verify(built, self.plan, self._report)
+        try:
+            verify(built, self.plan, self._report)
+        except DamagedFiles as error:
+            built = self._fill_anew(engine, workspace, error)
         self._report.check()
         with _disk_errors("Sharing bytecode", self.environment):
             share_bytecode(workspace.prefix, self.store.cache_dir)
@@ -153,6 +156,18 @@ class Construction:
         with _disk_errors("Recording the build", self.environment):
             write_meta(workspace.meta_path, _meta(self.plan, built, time.monotonic() - started))
             write_atomically(workspace.done_path, b"")
+
+    def _fill_anew(self, engine: Engine, workspace: Workspace, error: DamagedFiles) -> BuiltEnvironment:
+        """Once more without what the caches hold of the damaged packages."""
+        self._report.log(f"{error.message} They are fetched anew.")
+        self._move(EnvironmentState.BUILDING)
+        with _disk_errors("Filling the environment anew", self.environment):
+            engine.forget(error.names, self._report)
+            remove_tree(workspace.prefix)
+            built = provision(engine, self.plan, workspace, self._report)
+        self._move(EnvironmentState.VERIFYING)
+        verify(built, self.plan, self._report)
+        return built
 
 
 def _discard(workspace: Workspace) -> None:

@@ -7,6 +7,7 @@ index for CUDA 12.8" and "flash-attn for that torch"; here this becomes an index
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from comfy_env_core.building.cuda_wheel_choice import settle_cuda_wheels
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Engine
@@ -64,3 +65,7 @@ class SettlingEngine:
             # Private, because index URLs may hold credentials.
             write_atomically(workspace.manifest_path, settled.manifest().encode(), mode=0o600)
         return self.engine.provision(settled, workspace, report)
+
+    def forget(self, names: Sequence[str], report: Report) -> None:
+        """See `Engine.forget`."""
+        self.engine.forget(names, report)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.building.commands import Completed, run_logged
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.engines.integrity import changed_distributions
+from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles
 from comfy_env_core.building.gpu_traces import find_gpu_traces
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, QuietReport, Report
@@ -32,7 +33,7 @@ def verify(built: BuiltEnvironment, plan: BuildPlan, report: Report) -> None:
     """Returns when everything that the file asked for imports.
 
     Raises BuildError: IMPORT_FAILED naming the package, the module and the error; NO_PYTHON when the interpreter is
-    missing or is not the version planned; TIMED_OUT after 120 s; CANCELLED.
+    missing or is not the version planned; DamagedFiles; TIMED_OUT after 120 s; CANCELLED.
     """
     names = _names(plan)
     untried = _wanting_a_gpu(plan)
@@ -66,7 +67,17 @@ def verify(built: BuiltEnvironment, plan: BuildPlan, report: Report) -> None:
     completed = run_logged(
         argv, env=env, cwd=built.prefix, report=report, timeout_s=TIMEOUT_S, on_line=on_line
     )
-    _check(completed, outcomes, last, plan, built)
+    try:
+        _check(completed, outcomes, last, plan, built)
+    except BuildError as error:
+        changed = changed_distributions(built.prefix) if error.cause is BuildCause.IMPORT_FAILED else ()
+        if not changed:
+            raise
+        report.log(error.message)
+        text = (
+            f"Importing failed because the files of {', '.join(changed)} are not those that were published."
+        )
+        raise DamagedFiles(changed, text, error.tail) from error
 
 
 def try_package(python: Path, prefix: Path, name: str) -> str | None:

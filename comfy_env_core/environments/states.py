@@ -74,7 +74,8 @@ ENVIRONMENT_MOVES: StateTable[EnvironmentState] = StateTable(
         # Done without building: another process finished the same environment while we waited for its lock.
         _E.QUEUED: {_E.BUILDING, _E.DONE, _E.FAILED, _E.CANCELLED},
         _E.BUILDING: {_E.VERIFYING, _E.FAILED, _E.CANCELLED},
-        _E.VERIFYING: {_E.DONE, _E.FAILED, _E.CANCELLED},
+        # Building again: what a damaged cache held is fetched anew.
+        _E.VERIFYING: {_E.DONE, _E.FAILED, _E.CANCELLED, _E.BUILDING},
         _E.FAILED: {_E.QUEUED, _E.MISSING},
         _E.CANCELLED: {_E.QUEUED, _E.MISSING},
         # Queued again: somebody asked for a rebuild. Missing: removed to free disk space.

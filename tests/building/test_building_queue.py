@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -252,3 +254,33 @@ def test_percent_belongs_to_its_phase(store: Store, plans: list[BuildPlan]) -> N
         step()
         assert fresh.snapshot().percent == percent
     assert fresh.snapshot().quiet_s < 5
+
+
+class Damaged(FakeEngine):
+    """Installs from a cache in which a module was garbled, until it is told to forget that."""
+
+    forgotten: tuple[str, ...] = ()
+
+    def provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
+        built = super().provision(plan, workspace, report)
+        (site,) = workspace.prefix.glob("lib/python*/site-packages")
+        good = (site / "one.py").read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.sha256(good).digest()).rstrip(b"=").decode()
+        (site / "one-1.0.dist-info" / "RECORD").write_text(f"one.py,sha256={digest},{len(good)}\n")
+        if not self.forgotten:
+            (site / "one.py").write_bytes(b"1/0\n" + good[4:])
+        return built
+
+    def forget(self, names: Sequence[str], report: Report) -> None:
+        self.forgotten = tuple(names)
+
+
+def test_an_import_that_fails_for_damaged_files_is_tried_again_without_them(
+    store: Store, plans: list[BuildPlan]
+) -> None:
+    engine = Damaged()
+    with builder_for(store, engine) as builder:
+        end = builder.submit(plans[0]).wait(30)
+    assert end.state is EnvironmentState.DONE, end.error
+    assert engine.forgotten == ("one",)
+    assert engine.builds == 2

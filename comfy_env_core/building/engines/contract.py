@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -53,3 +54,6 @@ class Engine(Protocol):
         lock files and generated manifests in the workspace. Calls `report.check()` at least every 0.2 s, ends its child
         processes before it raises, and raises BuildError only; the caller wipes what is half done.
         """
+
+    def forget(self, names: Sequence[str], report: Report) -> None:
+        """Throws away what its caches hold of these packages, whose files turned out to be damaged. Raises OSError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from comfy_env_core.building.engines.cache_repair import forget
@@ -72,13 +72,17 @@ class EmbeddedEngine:
         except DamagedFiles as error:
             report.log(error.message)
             damaged = error.names
-        forget(damaged, self._uv(ensure_engine_packages(self._store, self._settings, report)), report)
+        self.forget(damaged, report)
         remove_tree(workspace.prefix)
         built = self._provision(plan, workspace, report)
         damaged = _damaged(workspace.prefix)
         if damaged:  # packages that overwrite each other's files look the same: the import test decides
             report.log(f"not as their lists of files say: {', '.join(damaged)}")
         return built
+
+    def forget(self, names: Sequence[str], report: Report) -> None:
+        """See `Engine.forget`."""
+        forget(names, self._uv(ensure_engine_packages(self._store, self._settings, report)), report)
 
     def _provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
         channels = {c: channel_probe_url(c, self._settings.conda_mirrors) for c in plan.channels}

@@ -8,8 +8,10 @@ Source of the lists: PEP 376 (`RECORD`), conda's `conda-meta` and `info/paths.js
 
 from __future__ import annotations
 
+import base64
 import collections
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -27,6 +29,23 @@ def damaged_distributions(prefix: Path) -> tuple[str, ...]:
     """The names of Python distributions below `prefix` with a file that is missing or of another size, sorted."""
     places = (*prefix.glob("lib/python3*/site-packages"), *prefix.glob("Lib/site-packages"))
     return tuple(sorted({name for place in places for name in _damaged_in(place)}))
+
+
+def changed_distributions(prefix: Path) -> tuple[str, ...]:
+    """The names of Python distributions with code of another content than listed, sorted. Reads all of it: seconds."""
+    changed = set()
+    for path in (
+        *prefix.glob("lib/python3*/site-packages/*/RECORD"),
+        *prefix.glob("Lib/site-packages/*/RECORD"),
+    ):
+        for name, digest in _digests_of(path):
+            try:
+                content = (path.parents[1] / name).read_bytes()
+            except OSError:
+                continue
+            if base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode() != digest:
+                changed.add(path.parent.name.partition("-")[0].replace("_", "-").lower())
+    return tuple(sorted(changed))
 
 
 def damaged_conda_packages(prefix: Path) -> tuple[str, ...]:
@@ -89,6 +108,17 @@ def _of_record(path: Path) -> list[_Listed]:
         (row[0], int(row[2]))
         for row in rows
         if len(row) == 3 and row[1] and _is_code(row[0]) and row[2].isdigit()
+    ]
+
+
+def _digests_of(path: Path) -> list[tuple[str, str]]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.reader(file))
+    kind = "sha256="
+    return [
+        (row[0], row[1].removeprefix(kind))
+        for row in rows
+        if len(row) == 3 and row[1].startswith(kind) and _is_code(row[0])
     ]
 
 

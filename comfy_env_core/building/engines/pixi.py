@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from comfy_env_core.building.commands import Completed, run_logged
@@ -73,6 +73,11 @@ class PixiEngine:
         return BuiltEnvironment(
             workspace.prefix, workspace.python, version, self.name, self.version, tuple(packages)
         )
+
+    def forget(self, names: Sequence[str], report: Report) -> None:
+        """pixi's cache cannot be cleared of single packages, so all of it goes, once."""
+        report.log(f"removing pixi's cache: it holds damaged files of {', '.join(names)}")
+        remove_tree(self._store.cache_dir / "pixi")
 
     def _run(self, plan: BuildPlan, workspace: Workspace, report: Report) -> Completed:
         """pixi's work. Raises BuildError with its cause where it fails."""
