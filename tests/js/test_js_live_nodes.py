@@ -34,13 +34,18 @@ def comfyui(
     installation: Installation,
     start_comfyui: StartComfyUI,
     tmp_path_factory: pytest.TempPathFactory,
-) -> ComfyUI:
-    """A server with our page extension, once with the page of its own release and once with a much newer one."""
+) -> Iterator[ComfyUI]:
+    """A server with our page extension, once with the page of its own release and once with a much newer one.
+
+    Killed in the end: after these pages Ctrl-C took up to 20 s, and how ComfyUI stops is not what is tested here.
+    """
     base = make_base(tmp_path_factory.mktemp("page"), with_us=False)
     pack = install_pack(base, Path(__file__).with_name("late-nodes"))
     shutil.copytree(REPOSITORY / "js", pack / "js")
     front_end = prepare_front_end(request.param, installation)
-    return start_comfyui(base, arguments=["--front-end-root", str(front_end)])
+    server = start_comfyui(base, arguments=["--front-end-root", str(front_end)])
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="module")
