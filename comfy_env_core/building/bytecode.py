@@ -18,8 +18,8 @@ _FOLDER = "__pycache__"
 def share_bytecode(prefix: Path, cache_dir: Path) -> int:
     """Links bytecode of modules that `prefix` shares with uv's caches below `cache_dir` into these; returns how many.
 
-    Links are not made where the file system cannot; nothing but room and time depends on them. Raises OSError only
-    where a directory cannot be read.
+    Links are not made where the file system cannot; nothing but room and time depends on them. Raises OSError when
+    the cache changes meanwhile.
     """
     wheels = {_identity(path): path.parents[1] for path in _metadata_of_wheels(cache_dir)}
     count = 0

@@ -144,8 +144,10 @@ class Construction:
         except DamagedFiles as error:
             built = self._fill_anew(engine, workspace, error)
         self._report.check()
-        with _disk_errors("Sharing bytecode", self.environment):
+        try:
             share_bytecode(workspace.prefix, self.store.cache_dir)
+        except OSError as error:  # another build cleans the cache; the environment is as good without
+            self._report.log(f"its bytecode is not shared: {error}")
         if not workspace.python.exists():
             raise BuildError(
                 BuildCause.INTERNAL,
