@@ -89,9 +89,7 @@ def test_options_become_arguments_and_urls_become_variables(tmp_path: Path) -> N
     assert project.options == (
         *("--only-binary", "x-y", "--no-binary", ":all:", "--no-build-isolation-package", "z"),
     )
-    assert project.resolver_options == (
-        *("--prerelease", "allow", "--index-strategy", "unsafe-best-match"),
-    )
+    assert project.resolver_options == (*("--prerelease", "allow", "--index-strategy", "unsafe-best-match"),)
     assert project.overrides == ("numpy>=2", "q @ git+https://h/q@v1")
     assert "u:p" not in project.pyproject("00000001", "3.10.1")
 
