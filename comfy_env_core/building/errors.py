@@ -188,3 +188,14 @@ def disk_error(error: OSError, attempted: str, path: Path) -> BuildError:
         built = BuildError(BuildCause.INTERNAL, message, remedy)
     built.__cause__ = error
     return built
+
+
+def internal_error(error: Exception) -> BuildError:
+    """The `BuildError` for what should not have been raised: a mistake of ours, told as one."""
+    built = BuildError(
+        BuildCause.INTERNAL,
+        f"Building failed because of a mistake in comfy-env manager: {type(error).__name__}: {error}.",
+        "Please report it with the log of ComfyUI.",
+    )
+    built.__cause__ = error
+    return built

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_env_core.building.construction import Construction
 from comfy_env_core.building.engines.contract import Engine
-from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.errors import BuildCause, BuildError, internal_error
 from comfy_env_core.building.install_log import InstallLog
 from comfy_env_core.building.job_snapshot import JobSnapshot
 from comfy_env_core.building.plan import BuildPlan
@@ -141,7 +141,7 @@ class Job:
             self.fail(error)
         except Exception as error:  # the boundary of the thread: a mistake of ours must end as a failed job
             log.exception("Building environment %s failed unexpectedly", self.environment_id)
-            self.fail(_internal(error))
+            self.fail(internal_error(error))
         else:
             self.complete()
 
@@ -263,13 +263,3 @@ class JobReport:
 
 def cancelled(environment_id: str) -> BuildError:
     return BuildError(BuildCause.CANCELLED, f"Building environment {environment_id!r} was cancelled.")
-
-
-def _internal(error: Exception) -> BuildError:
-    built = BuildError(
-        BuildCause.INTERNAL,
-        f"Building failed because of a mistake in comfy-env manager: {type(error).__name__}: {error}.",
-        "Please report it with the log of ComfyUI.",
-    )
-    built.__cause__ = error
-    return built

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comfy_env_core.config import HostNeed
+from comfy_env_core.building.errors import BuildError, internal_error
+from comfy_env_core.config import ConfigError, HostNeed
 from comfy_env_core.discovery import Site, read_site, source_fingerprint
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store, Workspace
@@ -176,10 +177,15 @@ class Preparation:
         runtime.source = source_fingerprint(runtime.site, self._nested(runtime.site))
 
     def plan(self, runtime: SiteRuntime) -> BuildPlan:
-        """What to build for the site, which knows its environment then. Raises BuildError."""
+        """What to build for the site, which knows its environment then. Raises BuildError or ConfigError."""
         site = runtime.site
-        with self._planning:
-            plan = self._planner.plan(site, self._nested(site))
+        try:
+            with self._planning:
+                plan = self._planner.plan(site, self._nested(site))
+        except (BuildError, ConfigError):
+            raise
+        except Exception as error:
+            raise internal_error(error) from error  # or it would be told as the pack's own
         if plan.unused_lock is not None:
             log.warning("%s: %s", runtime.id, plan.unused_lock)
         runtime.environment = self._store.environment(plan.environment_id)

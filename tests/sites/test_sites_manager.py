@@ -17,6 +17,7 @@ from comfy_env_core.environments.installs import read_installs
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.sites.failure import SiteNotReady
+from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import record_path
 from comfy_env_core.supervision import WorkerCrashed
 
@@ -357,3 +358,17 @@ def test_a_build_that_is_cancelled_can_be_asked_for_again(house: House) -> None:
     assert not manager.upkeep.cancel(environment.id), "nothing is under way any more"
     manager.upkeep.build(manager.sites.values())
     assert_ready(manager)
+
+
+def test_mistake_of_ours_while_planning_is_not_told_as_the_packs(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(self: Planner, *args: object) -> None:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(Planner, "plan", mistaken)
+    house.pack("pack")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    assert "mistake in comfy-env manager: KeyError" in failure_text(manager, "pack")
+    assert manager.sites["pack"].failure.cause == "internal"

@@ -90,6 +90,8 @@ class EmbeddedEngine:
         tools = ensure_engine_packages(self._store, self._settings, report)
         workspace.directory.mkdir(parents=True, exist_ok=True)
         report.check()
+        if plan.passthrough.get("dev"):
+            report.log("[dev] has no effect: building packages from source needs pixi itself")
         silent = [
             channel for channel, url in channels.items() if not self._reachability.answers(url, report.check)
         ]
