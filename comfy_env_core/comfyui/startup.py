@@ -149,5 +149,13 @@ def _tell(found: Scan, manager: Manager, store: Store) -> None:
         store.root,
         store.logs_dir,
     )
+    odd = [site.id for site in found.sites if site.spec is not None and site.spec.warnings]
+    if odd:
+        log.info(
+            "Older forms, or things without effect, in the comfy-env.toml of %s. `python -m comfy_env_core scan` in %s "
+            "tells which.",
+            ", ".join(sorted(odd)[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else ""),
+            Path(__file__).parents[2],
+        )
     if manager.mode is BuildMode.BACKGROUND and len(ready) < len(sites):
         log.info("The others are built once ComfyUI is up; their nodes appear when that is done.")
