@@ -62,7 +62,7 @@ def build(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stderr
     """
     began = time.monotonic()
     chosen = [manager.sites[site_id] for site_id in site_ids]
-    with shown(manager, stream):
+    with shown(manager, site_ids, stream):
         manager.allow_workers()
         manager.start()
         manager.prepare(chosen)
@@ -79,7 +79,7 @@ def rebuild(manager: Manager, site_ids: Sequence[str], stream: TextIO = sys.stde
     """
     began = time.monotonic()
     chosen = [manager.sites[site_id] for site_id in site_ids]
-    with shown(manager, stream):
+    with shown(manager, site_ids, stream):
         manager.allow_workers()
         manager.start()
         jobs = manager.upkeep.rebuild(chosen)

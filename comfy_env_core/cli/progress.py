@@ -7,14 +7,14 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TextIO
 
 from comfy_env_core.building.job_snapshot import JobSnapshot
 from comfy_env_core.cli import terminal
 from comfy_env_core.cli.bars import Bars
 from comfy_env_core.environments.states import EnvironmentState, SiteState
-from comfy_env_core.manager import Manager
+from comfy_env_core.manager import Manager, ManagerListener
 from comfy_env_core.narration import Narrator
 from comfy_env_core.sites.runtime import SiteStatus
 
@@ -31,18 +31,36 @@ _NARROW = 60
 
 
 @contextlib.contextmanager
-def shown(manager: Manager, stream: TextIO) -> Iterator[None]:
-    """Tells on `stream` what the manager builds until the end of the block; log lines to that stream stay whole."""
+def shown(manager: Manager, site_ids: Collection[str], stream: TextIO) -> Iterator[None]:
+    """Tells on `stream` what the manager builds until the end of the block; log lines to that stream stay whole.
+
+    Of sites, only those in `site_ids`: nobody asked how the others stand.
+    """
     narrator = Narrator(log, manager.names_of)
     if not terminal.is_interactive(stream):
-        manager.add_listener(narrator)
+        manager.add_listener(OnlyOf(site_ids, narrator))
         yield
         return
     bars = Bars(stream)
     display = BuildBars(bars, narrator, manager.names_of, Style.of(stream))
-    manager.add_listener(display)
+    manager.add_listener(OnlyOf(site_ids, display))
     with _log_lines_above(bars, stream), display.redrawn():
         yield
+
+
+@dataclasses.dataclass(frozen=True)
+class OnlyOf:
+    """A listener that is told of all builds and of some sites."""
+
+    site_ids: Collection[str]
+    listener: ManagerListener
+
+    def on_job(self, job: JobSnapshot) -> None:
+        self.listener.on_job(job)
+
+    def on_site(self, site: SiteStatus) -> None:
+        if site.id in self.site_ids:
+            self.listener.on_site(site)
 
 
 @dataclasses.dataclass(frozen=True)
