@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from comfy_env_core.building.site_packages import site_packages
+
 _FOLDER = "__pycache__"
 
 
@@ -23,7 +25,7 @@ def share_bytecode(prefix: Path, cache_dir: Path) -> int:
     """
     wheels = {_identity(path): path.parents[1] for path in _metadata_of_wheels(cache_dir)}
     count = 0
-    for site in (*prefix.glob("lib/python3*/site-packages"), prefix / "Lib" / "site-packages"):
+    for site in site_packages(prefix):
         for metadata in site.glob("*.dist-info/METADATA"):
             wheel = wheels.get(_identity(metadata))
             if wheel is not None:

@@ -18,6 +18,7 @@ else:
 
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.environments.environment import Environment
+from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.environments.sizes import size_of
 
 #: Below this an engine cannot even unpack an interpreter.
@@ -72,11 +73,7 @@ def _free_bytes(place: Path) -> int:
 
 
 def _too_small(root: Path, free_bytes: int, needed_bytes: int, why: str) -> BuildError:
-    reason = why.format(needed=_amount(needed_bytes))
+    reason = why.format(needed=megabytes(needed_bytes))
     return BuildError(
-        BuildCause.DISK_FULL, f"The disk of {str(root)!r} has {_amount(free_bytes)} left; {reason}."
+        BuildCause.DISK_FULL, f"The disk of {str(root)!r} has {megabytes(free_bytes)} left; {reason}."
     )
-
-
-def _amount(size_bytes: int) -> str:
-    return f"{size_bytes / 2**30:.1f} GB" if size_bytes >= 2**30 else f"{size_bytes / 2**20:.0f} MB"

@@ -119,6 +119,44 @@ def plan_build(
     draft.facts["platform"] = platform.name
     python, is_pinned = _choose_python(spec, draft, host)
     need = _host_need(spec, host_use, draft)
+    _add_what_runs_the_nodes(draft, spec, need, python, host, host_use, comfyui_requirements)
+    cuda_wheels = add_cuda_packages(draft, spec, host, settings)
+    torch_pins = pin_torch_family(draft, torch_index(platform, host, settings))
+    cuda_matters = _record_gpu(draft, spec, host, torch_pins)
+    facts = draft.fact_lines()
+    return BuildPlan(
+        environment_id=environment_id(spec.source, facts),
+        spec=spec,
+        platform=platform,
+        python=python,
+        python_pinned=is_pinned,
+        channels=_channels(draft.rest),
+        conda=draft.conda,
+        pypi=draft.pypi,
+        pypi_options=merged_pypi_options(_file_pypi_options(draft.rest), settings),
+        env_vars=draft.env_vars,
+        host_need=need,
+        cuda_tag=host.cuda.tag if cuda_matters and host.cuda else None,
+        facts=facts,
+        notes=tuple(draft.notes),
+        reasons=draft.reasons,
+        skipped=tuple(draft.skipped),
+        passthrough={name: value for name, value in draft.rest.items() if name not in spec.unknown},
+        torch_pins=torch_pins,
+        cuda_wheels=cuda_wheels,
+    )
+
+
+def _add_what_runs_the_nodes(
+    draft: Draft,
+    spec: EnvSpec,
+    need: HostNeed,
+    python: str,
+    host: HostPython,
+    host_use: HostUse,
+    comfyui_requirements: Sequence[str],
+) -> None:
+    """What the worker needs to speak, and what the source takes from ComfyUI."""
     draft.facts["host_need"] = need.value
     add_msgpack(draft, _minor(python))
     same_python = _minor(python) == _minor(host.version)
@@ -132,9 +170,10 @@ def plan_build(
     )
     if host_use.uses_web and spec.options.host is HostNeed.AUTO:
         add_aiohttp(draft, host, same_python=same_python)
-    of_file = _file_pypi_options(draft.rest)
-    cuda_wheels = add_cuda_packages(draft, spec, host, settings)
-    torch_pins = pin_torch_family(draft, torch_index(platform, host, settings))
+
+
+def _record_gpu(draft: Draft, spec: EnvSpec, host: HostPython, torch_pins: Sequence[str]) -> bool:
+    """Notes the GPU among the facts where it changes the result; returns whether CUDA does."""
     holds_torch = any(draft.pypi_key(name) is not None for name in TORCH_FAMILY)
     cuda_matters = bool(spec.cuda_packages) or bool(draft.conda) or holds_torch
     if cuda_matters:
@@ -143,28 +182,7 @@ def plan_build(
         draft.notes.extend(host.gpu_notes)
     if torch_pins and host.other_accelerator is not None:
         draft.facts["accelerator"] = host.other_accelerator.tag
-    facts = draft.fact_lines()
-    return BuildPlan(
-        environment_id=environment_id(spec.source, facts),
-        spec=spec,
-        platform=platform,
-        python=python,
-        python_pinned=is_pinned,
-        channels=_channels(draft.rest),
-        conda=draft.conda,
-        pypi=draft.pypi,
-        pypi_options=merged_pypi_options(of_file, settings),
-        env_vars=draft.env_vars,
-        host_need=need,
-        cuda_tag=host.cuda.tag if cuda_matters and host.cuda else None,
-        facts=facts,
-        notes=tuple(draft.notes),
-        reasons=draft.reasons,
-        skipped=tuple(draft.skipped),
-        passthrough={name: value for name, value in draft.rest.items() if name not in spec.unknown},
-        torch_pins=torch_pins,
-        cuda_wheels=cuda_wheels,
-    )
+    return cuda_matters
 
 
 def _choose_python(spec: EnvSpec, draft: Draft, host: HostPython) -> tuple[str, bool]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.wheel_tags import LEGACY_MANYLINUX
 
-_LEGACY_GLIBC = {"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
+_LEGACY_GLIBC = {name: minor for minor, name in LEGACY_MANYLINUX.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +38,6 @@ class WheelName:
         version, _, local = parts[1].partition("+")
         tags = (tuple(part.split(".")) for part in parts[-3:])
         return cls(unquote(filename), normalised_name(parts[0]), version, local, *tags)
-
-    @classmethod
-    def of_url(cls, url: str) -> WheelName | None:
-        return cls.parse(urlsplit(url).path.rpartition("/")[2])
 
     @property
     def release(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import sysconfig
 from collections.abc import Iterator
 
 #: Old names of manylinux levels (PEP 513, 571, 599) by glibc minor version.
-_LEGACY_MANYLINUX = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+LEGACY_MANYLINUX = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
 def rank(filename: str, tags: tuple[str, ...]) -> int | None:
@@ -62,8 +62,8 @@ def _linux_platforms(machine: str) -> Iterator[str]:
     newest = version.rpartition("2.")[2]
     for minor in range(int(newest) if newest.isdigit() else 0, 4, -1):
         yield f"manylinux_2_{minor}_{machine}"
-        if minor in _LEGACY_MANYLINUX:
-            yield f"{_LEGACY_MANYLINUX[minor]}_{machine}"
+        if minor in LEGACY_MANYLINUX:
+            yield f"{LEGACY_MANYLINUX[minor]}_{machine}"
     yield f"linux_{machine}"
 
 

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.job import Job
+from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.doctor.beside import missing
 from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.progress import shown
@@ -47,6 +48,15 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """`{"sites": [as in GET /comfy-env/status], "elapsed_s"}`."""
         return {"sites": [site.as_json() for site in self.sites], "elapsed_s": round(self.elapsed_s, 1)}
+
+    def tell(self, context: Context) -> int:
+        """Says how it ended, as text or as JSON, and returns the exit code."""
+        if context.wants_json:
+            context.print_json(self.as_json())
+        else:
+            for line in self.lines():
+                context.say(line)
+        return self.exit_code
 
     def lines(self) -> list[str]:
         ready = len(self.sites) - len(self.failed)

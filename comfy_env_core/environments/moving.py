@@ -20,6 +20,7 @@ from comfy_env_core.environments.links import is_link, make_link
 from comfy_env_core.environments.locks import build_lock
 from comfy_env_core.environments.mirroring import Mirror
 from comfy_env_core.environments.place import former_of, successor_of
+from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.environments.sizes import size_of
 from comfy_env_core.environments.store import Environment, Store
 from comfy_env_core.environments.usage import processes_in
@@ -186,7 +187,7 @@ def _check_room(move: Move) -> None:
     free = shutil.disk_usage(move.target).free
     if free < needed:
         raise MoveRefused(
-            f"The disk of {str(move.target)!r} has {free / 1e9:.1f} GB left, and {needed / 1e9:.1f} GB are needed. "
+            f"The disk of {str(move.target)!r} has {megabytes(free)} left, and {megabytes(needed)} are needed. "
             "Collect garbage first (`gc --caches`), or choose a larger disk."
         )
 

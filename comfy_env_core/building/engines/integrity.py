@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from comfy_env_core.building.site_packages import site_packages
+
 #: (file as its package lists it, its size in bytes)
 _Listed = tuple[str, int]
 
@@ -27,17 +29,13 @@ _CODE = (".py", ".pyd", ".so", ".dll", ".dylib", ".exe", "/METADATA", "/WHEEL", 
 
 def damaged_distributions(prefix: Path) -> tuple[str, ...]:
     """The names of Python distributions below `prefix` with a file that is missing or of another size, sorted."""
-    places = (*prefix.glob("lib/python3*/site-packages"), *prefix.glob("Lib/site-packages"))
-    return tuple(sorted({name for place in places for name in _damaged_in(place)}))
+    return tuple(sorted({name for place in site_packages(prefix) for name in _damaged_in(place)}))
 
 
 def changed_distributions(prefix: Path) -> tuple[str, ...]:
     """The names of Python distributions with code of another content than listed, sorted. Reads all of it: seconds."""
     changed = set()
-    for path in (
-        *prefix.glob("lib/python3*/site-packages/*/RECORD"),
-        *prefix.glob("Lib/site-packages/*/RECORD"),
-    ):
+    for path in (path for place in site_packages(prefix) for path in place.glob("*/RECORD")):
         for name, digest in _digests_of(path):
             try:
                 content = (path.parents[1] / name).read_bytes()

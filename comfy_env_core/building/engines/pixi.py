@@ -10,7 +10,7 @@ from comfy_env_core.building.commands import Completed, run_logged
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
 from comfy_env_core.building.engines.pixi_binary import PixiBinary
 from comfy_env_core.building.engines.pixi_failures import explain
-from comfy_env_core.building.engines.pixi_progress import PixiProgress, distributions
+from comfy_env_core.building.engines.pixi_progress import PixiProgress
 from comfy_env_core.building.engines.reachability import Reachability
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.fetching import Fetcher
@@ -23,6 +23,7 @@ from comfy_env_core.building.locks.recording import record_result
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Report
 from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.site_packages import dist_infos
 from comfy_env_core.building.toml_text import toml_string, toml_value
 from comfy_env_core.building.user_settings import DEFAULT_INDEX_URL, UserSettings, without_credentials
 from comfy_env_core.environments.atomic import remove_tree, write_atomically
@@ -177,7 +178,7 @@ def _check_against_lock(plan: BuildPlan, pypi: Iterable[PypiPackage]) -> None:
 
 
 def _distributions_of_pypi(prefix: Path, of_conda: Collection[str]) -> Iterator[Package]:
-    for path in distributions(prefix):
+    for path in dist_infos(prefix):
         name, _, version = path.stem.partition("-")
         if normalised_name(name) not in of_conda:
             yield Package(normalised_name(name), version, "pypi")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.site_packages import dist_infos
 
 _SOLVED = re.compile(r"resolved conda environment for ")
 _PREPARED = re.compile(r"Prepared (\d+) packages?")
@@ -59,7 +60,7 @@ class PixiProgress:
             self._is_resolved = True
             self._begin_download()
         count = sum(1 for _ in self._prefix.glob("conda-meta/*.json"))
-        count += sum(1 for path in distributions(self._prefix) if _is_of_pypi(path))
+        count += sum(1 for path in dist_infos(self._prefix) if _is_of_pypi(path))
         if count != self._count:
             if self._count == 0:
                 self._report.phase(Phase.INSTALLING, "conda packages")
@@ -72,12 +73,6 @@ class PixiProgress:
         self._total = len(_LISTED.findall(text.partition("\npackages:")[2]))
         self._report.phase(Phase.DOWNLOADING, f"{self._total} packages")
         self._report.packages(0, self._total)
-
-
-def distributions(prefix: Path) -> list[Path]:
-    """The `.dist-info` directories of a prefix, whoever made them."""
-    patterns = ("lib/python3*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info")
-    return sorted(path for pattern in patterns for path in prefix.glob(pattern))
 
 
 def _is_of_pypi(path: Path) -> bool:

@@ -24,6 +24,7 @@ from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.requirements import normalised_name
+from comfy_env_core.building.site_packages import dist_infos
 from comfy_env_core.config import Requirement
 from comfy_env_core.environments.store import Workspace
 
@@ -206,8 +207,7 @@ class CountingReport:
             self._report.packages(min(self._count() - self._before, self._total), self._total)
 
     def _count(self) -> int:
-        patterns = ("lib/python3*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info")
-        return sum(1 for pattern in patterns for _ in self._prefix.glob(pattern))
+        return len(dist_infos(self._prefix))
 
 
 def _ignore(line: str) -> None:

@@ -23,6 +23,7 @@ from comfy_env_core.building.engines.version_range import VersionRange
 from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles
 from comfy_env_core.building.locks.model import PypiPackage
 from comfy_env_core.building.requirements import normalised_name, split_requirement_line
+from comfy_env_core.building.site_packages import dist_infos
 from comfy_env_core.building.user_settings import redact
 
 if TYPE_CHECKING:  # pypi_phase imports this module
@@ -238,11 +239,7 @@ def _settled(workspace: Path) -> frozenset[str]:
 
 
 def _is_installed(package: PypiPackage, prefix: Path) -> bool:
-    for pattern in ("lib/python3*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info"):
-        for directory in prefix.glob(pattern):
-            if normalised_name(directory.name.split("-")[0]) == package.name:
-                return True
-    return False
+    return any(normalised_name(path.name.split("-")[0]) == package.name for path in dist_infos(prefix))
 
 
 def _explanation(completed: Completed, project: str) -> str:

@@ -22,13 +22,7 @@ def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED if something could not be built or its nodes could not be imported."""
     chosen = sites_named(context.scan, [] if options.all else options.packs)
     log.info("%d isolated; environments in %s", len(chosen), context.store.root)
-    outcome = installing.build(context.manager(), [site.id for site in chosen])
-    if context.wants_json:
-        context.print_json(outcome.as_json())
-    else:
-        for line in outcome.lines():
-            context.say(line)
-    return outcome.exit_code
+    return installing.build(context.manager(), [site.id for site in chosen]).tell(context)
 
 
 COMMAND = Command(

@@ -11,9 +11,9 @@ from comfy_env_core.building.engines.pixi_binary import downloaded_path
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FAILED, FINE
-from comfy_env_core.cli.sizes import megabytes
 from comfy_env_core.environments.collection import CollectionPlan, Outcome, collect, plan_collection
 from comfy_env_core.environments.garbage import DAY_S, Garbage, Rules
+from comfy_env_core.environments.size_text import megabytes
 
 _UNUSED_FOR_DAYS = 7.0
 

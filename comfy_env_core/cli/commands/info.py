@@ -15,9 +15,9 @@ from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FINE
 from comfy_env_core.cli.known import KnownSite, plan_or_none
 from comfy_env_core.cli.log_file import read_outcome
-from comfy_env_core.cli.sizes import megabytes
 from comfy_env_core.cli.targets import TARGET_HELP, environment_named
 from comfy_env_core.environments.meta import DamagedMeta, Meta
+from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.environments.sizes import Size, measure
 from comfy_env_core.environments.store import Environment
 

@@ -13,10 +13,10 @@ from comfy_env_core.building.store_place import check_place
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FINE, CommandError
-from comfy_env_core.cli.sizes import megabytes
 from comfy_env_core.cli.spoken_report import SpokenReport
 from comfy_env_core.environments import moving
 from comfy_env_core.environments.links import is_link
+from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.environments.sizes import size_of
 
 log = logging.getLogger("comfy-env")

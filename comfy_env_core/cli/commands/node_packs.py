@@ -16,6 +16,7 @@ from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.spoken_report import SpokenReport
 from comfy_env_core.cli.targets import packs_named
 from comfy_env_core.config import GitSource, RegistrySource
+from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.prerequisites.packs.installing import Outcome, Result, fetch_packs
 from comfy_env_core.prerequisites.packs.requirements_step import RequirementsStep, requirements_step
@@ -162,7 +163,7 @@ def _described(need: NodePackNeed, needs: PackNeeds) -> str:
 def _previewed(preview: Preview | BuildError) -> str:
     if isinstance(preview, BuildError):
         return f"cannot be had: {preview}"
-    size = f", {preview.size_bytes / 1e6:.1f} MB" if preview.size_bytes is not None else ""
+    size = f", {megabytes(preview.size_bytes)}" if preview.size_bytes is not None else ""
     return f"now {preview.version}{size}"
 
 

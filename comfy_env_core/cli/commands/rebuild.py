@@ -17,13 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED if one could not be built; what served before goes on serving then."""
     chosen = sites_named(context.scan, options.packs)
-    outcome = installing.rebuild(context.manager(), [site.id for site in chosen])
-    if context.wants_json:
-        context.print_json(outcome.as_json())
-    else:
-        for line in outcome.lines():
-            context.say(line)
-    return outcome.exit_code
+    return installing.rebuild(context.manager(), [site.id for site in chosen]).tell(context)
 
 
 COMMAND = Command(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.config import GitSource, NodeRequirement, RefKind, RegistrySource
 from comfy_env_core.prerequisites.packs.addresses import repository_identity
 
@@ -96,7 +96,9 @@ def _is_same(requirement: NodeRequirement, pack: PresentPack) -> bool:
         return True
     if isinstance(requirement.source, GitSource):
         return pack.repository == repository_identity(requirement.source.url)
-    return pack.registry_id is not None and _id(pack.registry_id) == _id(requirement.source.node_id)
+    # Ids of the registry are compared without case; in projects' names "_", "-" and "." count as one (PEP 503).
+    wanted = normalised_name(requirement.source.node_id)
+    return pack.registry_id is not None and normalised_name(pack.registry_id) == wanted
 
 
 def _is_at(source: GitSource, pack: PresentPack) -> bool:
@@ -105,11 +107,6 @@ def _is_at(source: GitSource, pack: PresentPack) -> bool:
     if source.ref_kind is RefKind.BRANCH:
         return pack.branch == source.ref
     return pack.version is not None and pack.version == (source.ref or "").lstrip("vV")
-
-
-def _id(name: str) -> str:
-    """Ids of the registry are compared without case; in projects' names "_", "-" and "." count as one (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _project(path: Path) -> dict[str, Any]:
