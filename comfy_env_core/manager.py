@@ -144,6 +144,11 @@ class Manager:
             worker.notify("forget", [[instance]])
 
     @property
+    def store(self) -> Store:
+        """Where its environments live."""
+        return self._parts.store
+
+    @property
     def workers(self) -> SiteWorkers:
         """The processes that run now."""
         return self._workers

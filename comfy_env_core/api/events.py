@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypedDict
 
+from comfy_env_core.api.work import JobJson
+
 #: Sends (event name, data) to every connected page.
 Send = Callable[[str, "NodesEvent"], None]
 
@@ -28,6 +30,8 @@ class EventFeed:
         self._send = send
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+
+    def job_changed(self, job: JobJson) -> None: ...
 
     def nodes_changed(self, pack: str, nodes: Sequence[str]) -> None:
         # The lock keeps the order of the numbers the order of sending.

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from comfy_env_core.manager import Manager
+from comfy_env_core.api import status
+from comfy_env_core.api.backend import Backend
+from comfy_env_core.api.guard import guard
+from comfy_env_core.api.mounting import Mounting
+from comfy_env_core.api.operation import Operation
+
+#: Handlers wait for disks rather than for the processor.
+_THREADS = 8
 
 
-def add_routes(routes: web.RouteTableDef, manager: Manager) -> None:
+def operations(backend: Backend) -> list[Operation]:
+    """All of them, in the order of the OpenAPI document."""
+    return [*status.operations(backend)]
+
+
+def add_routes(routes: web.RouteTableDef, backend: Backend) -> None:
     """Adds the routes to `routes`; ComfyUI mounts each of them below `/api` as well."""
-
-    @routes.get("/comfy-env/status")
-    async def status(request: web.Request) -> web.Response:
-        """What `Manager.status` says. Changes nothing. Measuring the workers' memory takes milliseconds each."""
-        return web.json_response(await asyncio.to_thread(manager.status), dumps=_dumps)
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="comfy-env api")
+    Mounting(guard, executor).add(routes, operations(backend))

@@ -92,15 +92,17 @@ def connect() -> None:
     import nodes
     from server import PromptServer
 
+    from comfy_env_core.api.backend import Backend
     from comfy_env_core.api.events import EventFeed
     from comfy_env_core.api.routes import add_routes
+    from comfy_env_core.api.work import Works
     from comfy_env_core.comfyui.injection import Injector, unregister_unready
     from comfy_env_core.comfyui.web.installation import install as install_web
 
     server = PromptServer.instance
-    add_routes(server.routes, session.manager)
-    install_web(server, nodes.EXTENSION_WEB_DIRS, session.manager)
     feed = EventFeed(server.send_sync)
+    add_routes(server.routes, Backend(session.manager, feed, Works(feed.job_changed)))
+    install_web(server, nodes.EXTENSION_WEB_DIRS, session.manager)
     session.manager.allow_workers()
 
     def tidy() -> None:

@@ -16,7 +16,10 @@ aiohttp = pytest.importorskip(
 from aiohttp import web  # noqa: E402  (see the line above)
 from aiohttp.test_utils import TestClient, TestServer  # noqa: E402
 
+from comfy_env_core.api.backend import Backend  # noqa: E402
+from comfy_env_core.api.events import EventFeed  # noqa: E402
 from comfy_env_core.api.routes import add_routes  # noqa: E402
+from comfy_env_core.api.work import Works  # noqa: E402
 from comfy_env_core.discovery import host_skips, scan  # noqa: E402
 from comfy_env_core.environments.store import Store  # noqa: E402
 from comfy_env_core.manager import BuildMode, Manager, ManagerParts  # noqa: E402
@@ -56,7 +59,8 @@ def manager(tmp_path: Path) -> Manager:
 def get(manager: Manager, path: str) -> tuple[int, Any]:
     async def ask() -> tuple[int, Any]:
         routes = web.RouteTableDef()
-        add_routes(routes, manager)
+        feed = EventFeed(lambda event, data: None)
+        add_routes(routes, Backend(manager, feed, Works(feed.job_changed)))
         app = web.Application()
         app.add_routes(routes)
         async with TestClient(TestServer(app)) as client:
