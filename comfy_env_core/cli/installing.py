@@ -12,9 +12,9 @@ from typing import Any, TextIO
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.job import Job
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.beside import missing
 from comfy_env_core.cli.exit_codes import FAILED, FINE
 from comfy_env_core.cli.progress import shown
+from comfy_env_core.doctor.beside import missing
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
 from comfy_env_core.sites.failure import failure_of

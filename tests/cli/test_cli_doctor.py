@@ -13,8 +13,8 @@ from building.engines.samples import LoopbackIndex, serving, wheel_bytes
 
 from comfy_env_core.cli import exit_codes, program
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Level
-from comfy_env_core.cli.doctor.storage import check_store
+from comfy_env_core.doctor.finding import Level
+from comfy_env_core.doctor.storage import check_store
 
 _USERS_OWN = ("PIP_", "UV_", "PIXI_")
 

@@ -12,7 +12,7 @@ import pytest
 from comfy_env_core.building.verification import try_package
 from comfy_env_core.cli import program
 from comfy_env_core.cli.commands import doctor
-from comfy_env_core.cli.doctor.beside import check_memory, check_prerequisites
+from comfy_env_core.doctor.beside import check_memory, check_prerequisites
 from comfy_env_core.prerequisites import survey
 from comfy_env_core.prerequisites.system.apt import AptPackages
 

@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.beside import check_memory, check_prerequisites
-from comfy_env_core.cli.doctor.finding import Finding, Level, fail
-from comfy_env_core.cli.doctor.installed import check_installed
-from comfy_env_core.cli.doctor.network import check_certificates, check_places
-from comfy_env_core.cli.doctor.package import check_package
-from comfy_env_core.cli.doctor.storage import check_place_of_environments, check_store
-from comfy_env_core.cli.doctor.surroundings import (
+from comfy_env_core.cli.exit_codes import FAILED, FINE
+from comfy_env_core.doctor.beside import check_memory, check_prerequisites
+from comfy_env_core.doctor.finding import Finding, Level, fail
+from comfy_env_core.doctor.installed import check_installed
+from comfy_env_core.doctor.network import check_certificates, check_places
+from comfy_env_core.doctor.package import check_package
+from comfy_env_core.doctor.storage import check_place_of_environments, check_store
+from comfy_env_core.doctor.surroundings import (
     check_comfyui,
     check_encoding,
     check_python,
     check_settings,
 )
-from comfy_env_core.cli.doctor.tools import check_engine, check_interpreters
-from comfy_env_core.cli.exit_codes import FAILED, FINE
+from comfy_env_core.doctor.tools import check_engine, check_interpreters
 
 _CHECKS = (
     check_comfyui,

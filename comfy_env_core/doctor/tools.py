@@ -12,7 +12,7 @@ from comfy_env_core.building.engines.uv import managed_pythons
 from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.finding import Finding, fail, ok, warn
 
 #: No Python: so every one that is found is told with its version or with what is wrong with it.
 _EVERY = PythonWanted("==0")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.verification import try_package
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
 from comfy_env_core.cli.exit_codes import CommandError
 from comfy_env_core.cli.known import look
+from comfy_env_core.doctor.finding import Finding, fail, ok, warn
 from comfy_env_core.environments.meta import DamagedMeta, MetaPackage
 from comfy_env_core.environments.workspace import Workspace
 

@@ -14,7 +14,7 @@ from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.running_job import read_running_job
 from comfy_env_core.building.store_place import LENGTH_REMEDY, check_place, length_warning, long_paths_enabled
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.finding import Finding, fail, ok, warn
 from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.environments.store import Store
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.user_settings import redact
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
 from comfy_env_core.cli.exit_codes import CommandError
+from comfy_env_core.doctor.finding import Finding, fail, ok, warn
 
 
 def check_comfyui(context: Context) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, ok, warn
 from comfy_env_core.cli.exit_codes import CommandError
 from comfy_env_core.discovery import Pack, Scan
+from comfy_env_core.doctor.finding import Finding, ok, warn
 from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.prerequisites.packs.staging import leftovers
 from comfy_env_core.prerequisites.survey import PackNeeds, survey

@@ -25,7 +25,7 @@ from comfy_env_core.building.simple_index import (
 )
 from comfy_env_core.building.user_settings import UserSettings, redact
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.finding import Finding, fail, ok, warn
 
 _TIMEOUT_S = 20.0
 _MOST_GUESSES = 4

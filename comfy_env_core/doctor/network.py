@@ -13,7 +13,7 @@ from comfy_env_core.building.indexes import TORCH_BASE_VARIABLE, torch_index
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings, redact
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.finding import Finding, fail, ok, warn
 
 _TIMEOUT_S = 5.0
 #: A project that every complete index has.
