@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.exit_codes import CommandError
 from comfy_env_core.discovery import Pack, Scan
 from comfy_env_core.doctor.finding import Finding, ok, warn
+from comfy_env_core.doctor.surroundings import Surroundings
 from comfy_env_core.prerequisites.packs.addresses import Addresses
 from comfy_env_core.prerequisites.packs.staging import leftovers
 from comfy_env_core.prerequisites.survey import PackNeeds, survey
@@ -18,14 +17,12 @@ _GIB = 1 << 30
 _LITTLE_MEMORY_BYTES = 4 * _GIB
 
 
-def check_prerequisites(context: Context) -> Iterator[Finding]:
+def check_prerequisites(surroundings: Surroundings) -> Iterator[Finding]:
     """System packages, other packs, and what is left of fetches. Files are read, nothing is asked of anybody."""
-    try:
-        directories = context.custom_nodes
-    except CommandError:
+    if surroundings.scan is None:
         return  # told by the check of ComfyUI
-    yield from missing(context.scan, context.scan.packs)
-    for path in (left for directory in directories for left in leftovers(directory)):
+    yield from missing(surroundings.scan, surroundings.scan.packs)
+    for path in (left for directory in surroundings.custom_nodes for left in leftovers(directory)):
         text = f"{path} was left by a fetch that was killed"
         yield warn("leftovers", text, "The next `node-packs --install` deletes it.")
 
@@ -36,7 +33,7 @@ def missing(scan: Scan, packs: tuple[Pack, ...]) -> Iterator[Finding]:
         yield from _missing(needs)
 
 
-def check_memory(context: Context) -> Iterator[Finding]:
+def check_memory(surroundings: Surroundings) -> Iterator[Finding]:
     """Of the machine, or of the container if that has less."""
     memory = system_memory()
     text = f"{memory.total_bytes / _GIB:.1f} GiB, {memory.available_bytes / _GIB:.1f} of them free"

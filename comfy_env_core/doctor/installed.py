@@ -6,24 +6,17 @@ from collections.abc import Iterator
 
 from comfy_env_core.building.requirements import normalised_name
 from comfy_env_core.building.verification import try_package
-from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.exit_codes import CommandError
-from comfy_env_core.cli.known import look
 from comfy_env_core.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.surroundings import Surroundings
 from comfy_env_core.environments.meta import DamagedMeta, MetaPackage
 from comfy_env_core.environments.workspace import Workspace
 
 
-def check_installed(context: Context, name: str) -> Iterator[Finding]:
+def check_installed(surroundings: Surroundings, name: str) -> Iterator[Finding]:
     """Each environment once, whichever packs share it. Starts their interpreters."""
-    try:
-        known = look(context)
-    except CommandError:
-        return  # there is no ComfyUI around: then there are indexes alone to look at
     users: dict[Workspace, list[str]] = {}
-    for one in known:
-        if one.serving is not None:
-            users.setdefault(one.serving, []).append(one.site.id)
+    for site_id, workspace in surroundings.serving:
+        users.setdefault(workspace, []).append(site_id)
     for workspace, sites in users.items():
         yield from _in_environment(workspace, ", ".join(sites), name)
 

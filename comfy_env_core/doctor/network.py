@@ -12,16 +12,16 @@ from comfy_env_core.building.host_python import HostPython
 from comfy_env_core.building.indexes import TORCH_BASE_VARIABLE, torch_index
 from comfy_env_core.building.platform import Platform
 from comfy_env_core.building.user_settings import UserSettings, redact
-from comfy_env_core.cli.context import Context
 from comfy_env_core.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.surroundings import Surroundings
 
 _TIMEOUT_S = 5.0
 #: A project that every complete index has.
 _PROJECT = "pip"
 
 
-def check_certificates(context: Context) -> Iterator[Finding]:
-    settings = context.settings
+def check_certificates(surroundings: Surroundings) -> Iterator[Finding]:
+    settings = surroundings.settings
     try:
         count = ssl_context(settings, "pypi.org", 443).cert_store_stats()["x509_ca"]
     except (OSError, ValueError) as error:
@@ -41,9 +41,9 @@ def check_certificates(context: Context) -> Iterator[Finding]:
         yield ok("certificates", f"{count} authorities" if count else "this system's")
 
 
-def check_places(context: Context) -> Iterator[Finding]:
+def check_places(surroundings: Surroundings) -> Iterator[Finding]:
     """All at once, so that several dead servers cost the time of one."""
-    settings = context.settings
+    settings = surroundings.settings
     places = [place for place in _places(settings) if place[1].startswith(("http://", "https://"))]
     if not places:
         return

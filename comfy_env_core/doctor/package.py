@@ -24,17 +24,17 @@ from comfy_env_core.building.simple_index import (
     project_files,
 )
 from comfy_env_core.building.user_settings import UserSettings, redact
-from comfy_env_core.cli.context import Context
 from comfy_env_core.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.surroundings import Surroundings
 
 _TIMEOUT_S = 20.0
 _MOST_GUESSES = 4
 _SERIES = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
-def check_package(context: Context, name: str) -> Iterator[Finding]:
+def check_package(surroundings: Surroundings, name: str) -> Iterator[Finding]:
     """One finding for each index, then one that sums up for this machine."""
-    settings = context.settings
+    settings = surroundings.settings
     everything: list[IndexFile] = []
     for index in _indexes(settings, name):
         try:

@@ -13,8 +13,8 @@ from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.running_job import read_running_job
 from comfy_env_core.building.store_place import LENGTH_REMEDY, check_place, length_warning, long_paths_enabled
-from comfy_env_core.cli.context import Context
 from comfy_env_core.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.surroundings import Surroundings
 from comfy_env_core.environments.size_text import megabytes
 from comfy_env_core.environments.store import Store
 
@@ -23,8 +23,8 @@ _OTHER_DISK = "set COMFY_ENV_ROOT to a directory on another disk, or move the st
 _COMFORTABLE_BYTES = 10 * 10**9
 
 
-def check_store(context: Context) -> Iterator[Finding]:
-    root = context.store.root
+def check_store(surroundings: Surroundings) -> Iterator[Finding]:
+    root = surroundings.store.root
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
@@ -38,8 +38,8 @@ def check_store(context: Context) -> Iterator[Finding]:
         return
     yield ok("store", str(root))
     yield _free_space(root)
-    yield _hard_links(context.store)
-    yield from _leftovers(context.store)
+    yield _hard_links(surroundings.store)
+    yield from _leftovers(surroundings.store)
 
 
 def _free_space(root: Path) -> Finding:
@@ -92,13 +92,13 @@ def _leftovers(store: Store) -> Iterator[Finding]:
         yield ok("leftovers", "none")
 
 
-def check_place_of_environments(context: Context) -> Iterator[Finding]:
+def check_place_of_environments(surroundings: Surroundings) -> Iterator[Finding]:
     """What a build would say of the place before it begins."""
-    prefix = context.store.environment("0" * 8).generation(1).prefix
-    if not os.path.isdir(context.store.root):
+    prefix = surroundings.store.environment("0" * 8).generation(1).prefix
+    if not os.path.isdir(surroundings.store.root):
         return  # told by `check_store`
     try:
-        check_place(context.store.root, prefix, QuietReport())
+        check_place(surroundings.store.root, prefix, QuietReport())
     except BuildError as error:
         yield fail("place", error.message, error.remedy)
         return

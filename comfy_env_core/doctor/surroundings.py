@@ -1,75 +1,27 @@
-"""What builds find on this machine: ComfyUI and its Python, the GPU, the user's settings, the packs' files."""
+"""What is looked at, put together by whoever asks: the command line, or a running ComfyUI."""
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
-from collections.abc import Iterator
+import dataclasses
+from pathlib import Path
 
-from comfy_env_core.building.host_python import HostPython
-from comfy_env_core.building.user_settings import redact
-from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.exit_codes import CommandError
-from comfy_env_core.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.discovery import Scan
+from comfy_env_core.environments.store import Store
+from comfy_env_core.environments.workspace import Workspace
 
 
-def check_comfyui(context: Context) -> Iterator[Finding]:
-    try:
-        places = ", ".join(map(str, context.custom_nodes))
-    except CommandError as error:
-        yield warn("packs", str(error), "Or start this command with ComfyUI's Python in its custom_nodes.")
-        return
-    found = context.scan
-    wrong = [str(site.error) for site in found.sites if site.error is not None]
-    wrong += [*map(str, found.root_errors.values()), *map(str, found.mistakes)]
-    yield ok("packs", f"{len(found.packs)} in {places}, {len(found.sites)} isolated")
-    yield from (fail("files", problem, "See also: scan") for problem in wrong)
-    source = context.comfyui_source
-    if source is None:
-        text = "its code was not found above custom_nodes"
-        yield warn(
-            "ComfyUI",
-            text,
-            "Set COMFYUI_PATH if packs import ComfyUI's own modules; inside ComfyUI it is known.",
-        )
-    else:
-        yield ok("ComfyUI", str(source))
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """- `scan`: of `custom_nodes`; None where there is no ComfyUI, and `why_no_packs` says why there is none.
+    - `comfyui_source`: ComfyUI's own code, None where it was not found.
+    - `serving`: of each site, by id, the generation that its nodes run in.
+    """
 
-
-def check_python(context: Context) -> Iterator[Finding]:
-    """This is ComfyUI's Python if it was started as the help says; its version is that of most environments."""
-    host = HostPython.current()
-    torch = f"torch {host.torch_version}" if host.torch_version else "without torch"
-    yield ok("Python", f"{platform.python_version()} at {sys.executable}, {torch}")
-    if host.cuda is not None:
-        yield ok("GPU", f"environments are built for CUDA {host.cuda.version}; found in {host.cuda.source}")
-    elif host.other_accelerator is not None:
-        other = host.other_accelerator
-        yield ok("GPU", f"environments are built for {other.tag}; found in {other.source}")
-    else:
-        yield ok("GPU", "none that torch computes with was found: environments get builds for the CPU")
-    for note in host.gpu_notes:
-        yield warn("GPU", note, "COMFY_ENV_CUDA_VERSION says what to build for, whatever is found.")
-
-
-def check_settings(context: Context) -> Iterator[Finding]:
-    """What the user told pip, uv and pixi, which builds follow; passwords are left out."""
-    settings = context.settings
-    if settings.files:
-        yield ok("settings", f"taken from {', '.join(map(str, settings.files))}")
-    named = sorted(name for name in os.environ if name.startswith(("COMFY_ENV_", "PIP_", "UV_", "PIXI_")))
-    if named:
-        yield ok("variables", redact(", ".join(f"{name}={os.environ[name]}" for name in named)))
-
-
-def check_encoding(context: Context) -> Iterator[Finding]:
-    encoding = sys.getfilesystemencoding().lower()
-    if encoding == "utf-8":
-        yield ok("file names", "UTF-8")
-        return
-    yield warn(
-        "file names",
-        f"this system's encoding is {encoding}: names with other characters cannot be opened",
-        "Set LANG to a UTF-8 locale (C.UTF-8), or PYTHONUTF8=1, for ComfyUI as well.",
-    )
+    store: Store
+    settings: UserSettings
+    scan: Scan | None = None
+    custom_nodes: tuple[Path, ...] = ()
+    comfyui_source: Path | None = None
+    why_no_packs: str = ""
+    serving: tuple[tuple[str, Workspace], ...] = ()

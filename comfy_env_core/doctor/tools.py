@@ -11,8 +11,8 @@ from comfy_env_core.building.engines.pixi_binary import find_pixi
 from comfy_env_core.building.engines.uv import managed_pythons
 from comfy_env_core.building.engines.version_range import PythonWanted
 from comfy_env_core.building.errors import BuildError
-from comfy_env_core.cli.context import Context
 from comfy_env_core.doctor.finding import Finding, fail, ok, warn
+from comfy_env_core.doctor.surroundings import Surroundings
 
 #: No Python: so every one that is found is told with its version or with what is wrong with it.
 _EVERY = PythonWanted("==0")
@@ -20,9 +20,9 @@ _EVERY = PythonWanted("==0")
 _USABLE = PythonWanted(">=3.9")
 
 
-def check_engine(context: Context) -> Iterator[Finding]:
+def check_engine(surroundings: Surroundings) -> Iterator[Finding]:
     """Downloads nothing: a pixi that is not here yet is fetched by the first build, if its server answers."""
-    wanted = context.settings.engine
+    wanted = surroundings.settings.engine
     if wanted not in (None, "pixi", "embedded"):
         yield fail(
             "engine", f"COMFY_ENV_ENGINE is {wanted!r}, which is no engine", "Set it to pixi or embedded."
@@ -33,7 +33,7 @@ def check_engine(context: Context) -> Iterator[Finding]:
         return
     told: list[str] = []
     try:
-        binary = find_pixi(context.store, context.settings, told.append)
+        binary = find_pixi(surroundings.store, surroundings.settings, told.append)
     except BuildError as error:
         yield fail("engine", error.message, error.remedy)
         return
@@ -45,9 +45,9 @@ def check_engine(context: Context) -> Iterator[Finding]:
         yield ok("engine", f"pixi is not on this machine; the first build fetches it if it can{fallback}")
 
 
-def check_interpreters(context: Context) -> Iterator[Finding]:
+def check_interpreters(surroundings: Surroundings) -> Iterator[Finding]:
     """For the embedded engine: pixi brings its own."""
-    _, lines = Interpreters(context.settings, managed_pythons(context.store)).find(_EVERY)
+    _, lines = Interpreters(surroundings.settings, managed_pythons(surroundings.store)).find(_EVERY)
     found = [match[1] for line in lines if (match := re.search(r" is Python (\S+)$", line))]
     usable = [version for version in found if _USABLE.accepts(version)]
     series = sorted({".".join(version.split(".")[:2]) for version in usable}, key=_numbers)

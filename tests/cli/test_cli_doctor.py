@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 import pytest
 from building.engines.samples import LoopbackIndex, serving, wheel_bytes
 
+from comfy_env_core.building.user_settings import UserSettings
 from comfy_env_core.cli import exit_codes, program
-from comfy_env_core.cli.context import Context
 from comfy_env_core.doctor.finding import Level
 from comfy_env_core.doctor.storage import check_store
+from comfy_env_core.doctor.surroundings import Surroundings
+from comfy_env_core.environments.store import Store
 
 _USERS_OWN = ("PIP_", "UV_", "PIXI_")
 
@@ -57,7 +58,7 @@ def test_an_index_that_is_away_and_a_file_that_is_wrong_fail(
 def test_a_store_that_cannot_be_written_fails(machine: Path) -> None:
     """A file stands in its place: root may write everywhere."""
     (machine / "store").write_text("")
-    (finding,) = check_store(Context(argparse.Namespace(custom_nodes=[])))
+    (finding,) = check_store(Surroundings(Store(machine / "store"), UserSettings()))
     assert finding.level is Level.FAIL and "COMFY_ENV_ROOT" in finding.remedy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from comfy_env_core.building.verification import try_package
 from comfy_env_core.cli import program
 from comfy_env_core.cli.commands import doctor
 from comfy_env_core.doctor.beside import check_memory, check_prerequisites
+from comfy_env_core.doctor.examination import examine
 from comfy_env_core.prerequisites import survey
 from comfy_env_core.prerequisites.system.apt import AptPackages
 
@@ -33,7 +35,8 @@ def findings(
     (tmp_path / "status").write_text("")
     monkeypatch.setattr(survey, "this_system", lambda: AptPackages(status_path=tmp_path / "status"))
     monkeypatch.setattr(survey, "concerns_this_system", lambda section: section == "apt")
-    monkeypatch.setattr(doctor, "_CHECKS", (check_memory, check_prerequisites))
+    checks = (("memory", check_memory), ("packs", check_prerequisites))
+    monkeypatch.setattr(doctor, "examine", functools.partial(examine, checks=checks))
     assert program.main(["doctor", "--json", "--custom-nodes", str(custom_nodes)]) == 0
     told = json.loads(capsys.readouterr().out)["findings"]
     return {finding["subject"]: finding for finding in told}

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 
-from comfy_env_core.building.errors import BuildError
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.exit_codes import FAILED, FINE
-from comfy_env_core.doctor.beside import check_memory, check_prerequisites
-from comfy_env_core.doctor.finding import Finding, Level, fail
-from comfy_env_core.doctor.installed import check_installed
-from comfy_env_core.doctor.network import check_certificates, check_places
-from comfy_env_core.doctor.package import check_package
-from comfy_env_core.doctor.storage import check_place_of_environments, check_store
-from comfy_env_core.doctor.surroundings import (
-    check_comfyui,
-    check_encoding,
-    check_python,
-    check_settings,
-)
-from comfy_env_core.doctor.tools import check_engine, check_interpreters
-
-_CHECKS = (
-    check_comfyui,
-    check_python,
-    check_memory,
-    check_store,
-    check_place_of_environments,
-    check_encoding,
-    check_settings,
-    check_engine,
-    check_interpreters,
-    check_prerequisites,
-    check_certificates,
-    check_places,
-)
+from comfy_env_core.cli.exit_codes import FAILED, FINE, CommandError
+from comfy_env_core.cli.known import KnownSite, look
+from comfy_env_core.doctor.examination import examine, examine_package
+from comfy_env_core.doctor.finding import Finding, Level
+from comfy_env_core.doctor.surroundings import Surroundings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED when something would make builds fail."""
-    findings = _of_package(context, options.package) if options.package else _everything(context)
+    findings = _findings(context, options.package)
     told: list[Finding] = []
     for finding in findings:
         told.append(finding)
@@ -69,18 +45,25 @@ def run(options: argparse.Namespace, context: Context) -> int:
     return FAILED if any(finding.level is Level.FAIL for finding in told) else FINE
 
 
-def _of_package(context: Context, name: str) -> Iterator[Finding]:
-    """Where it can be had, then what became of it in the environments that have it."""
-    yield from check_package(context, name)
-    yield from check_installed(context, name)
+def _findings(context: Context, package: str | None) -> Iterator[Finding]:
+    surroundings = surroundings_of(context)
+    if package is None:
+        return examine(surroundings)
+    serving = tuple((one.site.id, one.serving) for one in _known(context, surroundings) if one.serving)
+    return examine_package(dataclasses.replace(surroundings, serving=serving), package)
 
 
-def _everything(context: Context) -> Iterator[Finding]:
-    for check in _CHECKS:
-        try:
-            yield from check(context)
-        except BuildError as error:
-            yield fail(error.cause.value, error.message, error.remedy)
+def surroundings_of(context: Context) -> Surroundings:
+    """There may be no ComfyUI around; the machine can be looked at all the same."""
+    try:
+        custom_nodes = context.custom_nodes
+    except CommandError as error:
+        return Surroundings(context.store, context.settings, why_no_packs=str(error))
+    return Surroundings(context.store, context.settings, context.scan, custom_nodes, context.comfyui_source)
+
+
+def _known(context: Context, surroundings: Surroundings) -> tuple[KnownSite, ...]:
+    return look(context) if surroundings.scan is not None else ()
 
 
 COMMAND = Command(
