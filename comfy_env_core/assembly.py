@@ -45,7 +45,7 @@ def assemble(
         store=store,
         planner=Planner(comfyui_source, settings, environ),
         make_builder=lambda tell: _make_builder(store, settings(), tell),
-        make_pool=lambda: _make_pool(services, environ),
+        make_pool=lambda tell: _make_pool(services, environ, tell),
         make_spec=_make_spec,
         comfyui_source=comfyui_source,
         module_name=root_module_name,
@@ -72,10 +72,10 @@ def _make_builder(store: Store, settings: UserSettings, tell: Callable[[JobSnaps
     return Builder(store, EngineChooser(store, settings).choose, [tell])
 
 
-def _make_pool(services: HostServices, environ: Mapping[str, str]) -> WorkerPool:
+def _make_pool(services: HostServices, environ: Mapping[str, str], tell: Callable[[str], None]) -> WorkerPool:
     from comfy_env_core.supervision import IdlePolicy, WorkerPool
 
-    return WorkerPool(services, policy=IdlePolicy.from_environment(environ))
+    return WorkerPool(services, on_change=tell, policy=IdlePolicy.from_environment(environ))
 
 
 def _make_spec(**facts: Any) -> WorkerSpec:

@@ -52,13 +52,17 @@ class ManagerListener(Protocol):
     def on_site(self, site: SiteStatus) -> None: ...
 
 
+    def on_worker(self, site_id: str) -> None:
+        """The site's worker starts, answers for the first time, is being stopped, stopped, or died."""
+
 @dataclasses.dataclass(frozen=True)
 class ManagerParts:
     """What a manager works with.
 
-    - `make_builder`: makes the builder that tells its jobs to the function it is given. `make_pool`, `make_spec`: the
-      worker pool and its `WorkerSpec`s. All three are called when they are first needed: a warm start needs none of
-      them, and importing what they are made of would take longer than all the rest of it.
+    - `make_builder`: makes the builder that tells its jobs to the function it is given. `make_pool`: makes the worker
+      pool that tells the function it is given of which site's worker something changed; `make_spec`: its `WorkerSpec`s.
+      All three are called when they are first needed: a warm start needs none of them, and importing what they are made
+      of would take longer than all the rest of it.
     - `module_name`: the name under which ComfyUI imports a pack's root.
     - `custom_nodes`: the directories that make up this ComfyUI, for the record of who uses which environment; empty
       for a manager over a part of it, which records nothing.
@@ -67,7 +71,7 @@ class ManagerParts:
     store: Store
     planner: Planner
     make_builder: Callable[[Callable[[JobSnapshot], None]], Builder]
-    make_pool: Callable[[], WorkerPool]
+    make_pool: Callable[[Callable[[str], None]], WorkerPool]
     make_spec: Callable[..., WorkerSpec]
     comfyui_source: Path | None
     module_name: Callable[[Path], str]
@@ -95,6 +99,7 @@ class Manager:
             host_facts=parts.host_facts,
             codec_files=find_codec_files(scan),
         )
+            tell=self._tell_worker,
         self._preparation = Preparation(
             parts.store,
             parts.planner,
@@ -250,6 +255,10 @@ class Manager:
     def _tell_site(self, runtime: SiteRuntime) -> None:
         if runtime.state is SiteState.DESCRIBING:
             self._record_use()  # its environment was chosen and is done
+
+    def _tell_worker(self, site_id: str) -> None:
+        for listener in self._listeners:
+            listener.on_worker(site_id)
         for listener in self._listeners:
             listener.on_site(runtime.status())
 

@@ -40,6 +40,9 @@ class Narrator:
             self._told[job.id] = (key, job.elapsed_s)
         self._log.info("%s", self._building_line(job, is_first=not last_key))
 
+    def on_worker(self, site_id: str) -> None:
+        pass
+
     def on_site(self, site: SiteStatus) -> None:
         key = (site.state, site.failure, site.notice)
         with self._lock:

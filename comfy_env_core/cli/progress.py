@@ -62,6 +62,10 @@ class OnlyOf:
         if site.id in self.site_ids:
             self.listener.on_site(site)
 
+    def on_worker(self, site_id: str) -> None:
+        if site_id in self.site_ids:
+            self.listener.on_worker(site_id)
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -138,6 +142,9 @@ class BuildBars:
             else:
                 self._running[job.id] = (job, self._clock() - job.elapsed_s)
         self.redraw()
+
+    def on_worker(self, site_id: str) -> None:
+        pass
 
     def on_site(self, site: SiteStatus) -> None:
         with self._lock:

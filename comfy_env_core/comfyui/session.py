@@ -46,6 +46,9 @@ class Session:
     def on_job(self, job: JobSnapshot) -> None:
         pass
 
+    def on_worker(self, site_id: str) -> None:
+        pass
+
     def on_site(self, site: SiteStatus) -> None:
         if site.state is SiteState.READY:
             self._inject_if_waiting(self.presences[site.id].site.site.pack.path)

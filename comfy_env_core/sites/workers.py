@@ -22,22 +22,25 @@ if TYPE_CHECKING:
 class SiteWorkers:
     """Owns the pool, which is made for the first worker: `shutdown` ends it.
 
-    `make_pool`, `make_spec`: the worker pool and its `WorkerSpec`s. `codec_files`: the file of each pack, by name, that
-    packs its own types.
+    `make_pool`, `make_spec`: the worker pool, which tells changes of a site's worker to the function it is given, and
+    its `WorkerSpec`s. `codec_files`: the file of each pack, by name, that packs its own types. `tell`: hears of those
+    changes, see `ManagerListener.on_worker`.
     """
 
     def __init__(
         self,
         store: Store,
-        make_pool: Callable[[], WorkerPool],
+        make_pool: Callable[[Callable[[str], None]], WorkerPool],
         make_spec: Callable[..., WorkerSpec],
         *,
         comfyui_source: Path | None,
         host_facts: Mapping[str, Any],
         codec_files: Mapping[str, Path],
+        tell: Callable[[str], None],
     ) -> None:
         self._store = store
         self._make_pool = make_pool
+        self._tell = tell
         self._make_spec = make_spec
         self._comfyui_source = comfyui_source
         self._host_facts = host_facts
@@ -101,6 +104,11 @@ class SiteWorkers:
             "shared_memory": pool.memory._asdict() if pool is not None else None,
         }
 
+    def show(self, site_id: str) -> dict[str, Any] | None:
+        """That of one site; None if it never ran one."""
+        workers = self._pool.workers() if self._pool is not None else ()
+        return next((worker.as_json() for worker in workers if worker.spec.site_id == site_id), None)
+
     def shutdown(self) -> None:
         """Stops all and starts none from now on."""
         with self._lock:
@@ -117,7 +125,7 @@ class SiteWorkers:
             if self._is_closed:
                 raise RuntimeError("comfy-env manager is shutting down; no worker is started any more.")
             if self._pool is None:
-                self._pool = self._make_pool()
+                self._pool = self._make_pool(self._tell)
             return self._pool
 
     def _current_spec(self, runtime: SiteRuntime, workspace: Workspace | None) -> WorkerSpec:

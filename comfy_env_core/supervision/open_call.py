@@ -20,6 +20,7 @@ class WorkerCall:
     def __init__(self, worker: Worker, connection: Connection, method: str, args: Sequence[Any]) -> None:
         self._worker = worker
         self._timers: list[threading.Timer] = []
+        self._is_cancelled = False
         self._pending = connection.call(method, args, on_done=self._settle)
 
     @property
@@ -59,6 +60,7 @@ class WorkerCall:
         """Interrupt the node. If the call is still open after `kill_after_s`, the worker is stopped."""
         if self.done():
             return
+        self._is_cancelled = True
         spec = self._worker.spec
         reason = (
             f"A node of {spec.pack_name!r} did not react to cancel within {kill_after_s:g} s "
@@ -84,7 +86,7 @@ class WorkerCall:
         if self.done():
             timer.cancel()
 
-    def _settle(self, _: PendingCall) -> None:
+    def _settle(self, pending: PendingCall) -> None:
         for timer in self._timers:
             timer.cancel()
-        self._worker.call_ended()
+        self._worker.call_ended(has_failed=pending.has_failed and not self._is_cancelled)

@@ -14,7 +14,7 @@ from comfy_env_core.supervision.open_call import WorkerCall
 from comfy_env_core.supervision.services import HostServices
 from comfy_env_core.supervision.spec import WorkerSpec
 from comfy_env_core.supervision.system_memory import system_memory
-from comfy_env_core.supervision.worker import OnOutput, Worker
+from comfy_env_core.supervision.worker import OnChange, OnOutput, Worker
 from comfy_env_core.wire import MemoryStatistics, SegmentMemory
 
 log = logging.getLogger("comfy-env.supervision")
@@ -36,12 +36,14 @@ class WorkerPool:
         services: HostServices,
         on_output: OnOutput | None = None,
         *,
+        on_change: OnChange | None = None,
         policy: IdlePolicy | None = None,
         system: Callable[[], SystemMemory] = system_memory,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._services = services
         self._on_output = on_output
+        self._on_change = on_change
         self._policy = IdlePolicy() if policy is None else policy
         self._memory = SegmentMemory()
         self._lock = threading.Lock()
@@ -73,7 +75,11 @@ class WorkerPool:
             outdated = worker if worker is not None and worker.spec != spec else None
             if worker is None or outdated is not None:
                 worker = self._workers[spec.site_id] = Worker(
-                    spec, self._services, self._on_output, memory=self._memory
+                    spec,
+                    self._services,
+                    self._on_output,
+                    on_change=self._on_change,
+                    memory=self._memory,
                 )
         if outdated is not None:
             outdated.stop()

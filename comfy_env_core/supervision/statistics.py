@@ -25,6 +25,7 @@ class WorkerStatistics:
     start_duration_s: float | None
     calls: int
     open_calls: int
+    errors: int
     last_used_at: float | None
     python_version: str | None
     was_used: bool

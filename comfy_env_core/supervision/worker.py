@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from comfy_env_core.wire.objects.allowed import AllowList
 
 OnOutput = Callable[[WorkerSpec, str], None]
+#: Called with the worker's site when its process starts, answers for the first time, is being ended, or is gone.
+OnChange = Callable[[str], None]
 
 
 class Worker:
     """One process for one site. `start` it once or again after it ended; all methods are thread-safe.
 
-    `on_output(spec, line)` is called for every line the worker prints, on a thread of the worker's own. `memory` is
-    that of all workers, so that an array of one is passed to another without a copy.
+    `on_output(spec, line)` is called for every line the worker prints, on a thread of the worker's own. `on_change` is
+    called on whatever thread the change happens, and must return at once. `memory` is that of all workers, so that an
+    array of one is passed to another without a copy.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Worker:
         services: HostServices,
         on_output: OnOutput | None = None,
         *,
+        on_change: OnChange | None = None,
         transport: Callable[[], Transport] = open_transport,
         memory: SegmentMemory | None = None,
     ) -> None:
@@ -53,6 +57,7 @@ class Worker:
         self._memory = SegmentMemory() if memory is None else memory
         self._services = services
         self._on_output = on_output
+        self._on_change = on_change
         self._open_transport = transport
         self._log = logging.getLogger(f"comfy-env.{spec.pack_name}")
         self._starting = threading.Lock()
@@ -65,6 +70,7 @@ class Worker:
         self._last_end: str | None = None
         self._calls = 0
         self._open_calls = 0
+        self._errors = 0
         self._was_used = False
         self._started_at: float | None = None
         self._start_duration_s: float | None = None
@@ -99,6 +105,7 @@ class Worker:
                 start_duration_s=self._start_duration_s,
                 calls=self._calls,
                 open_calls=self._open_calls,
+                errors=self._errors,
                 last_used_at=self._last_used_at,
                 python_version=self._launched.facts.get("python") if self._launched is not None else None,
                 was_used=self._was_used,
@@ -126,12 +133,13 @@ class Worker:
             self._end_reason = None
             self._was_used = False
             try:
-                self._connect(launch(self.spec, self._open_transport, self._pass_on, timeout_s))
+                launched = launch(self.spec, self._open_transport, self._pass_on, timeout_s)
             except BaseException:
                 self._move(WorkerState.CRASHED)
                 raise
             self._started_at = self._last_used_at = time.monotonic()
             self._start_duration_s = self._started_at - began
+            self._connect(launched)
 
     def call(self, method: str, args: Sequence[Any] = (), *, timeout_s: float | None = None) -> WorkerCall:
         """Call a method of the worker (`describe`, `run`, `forget`, `ping`).
@@ -151,7 +159,7 @@ class Worker:
         try:
             call = WorkerCall(self, connection, method, args)
         except BaseException:
-            self.call_ended()
+            self.call_ended(has_failed=True)
             raise
         if timeout_s is not None:
             message = f"{self.spec.pack_name!r} took longer than {timeout_s:g} s for {method!r}"
@@ -210,14 +218,16 @@ class Worker:
             self._end_reason = error
             self._last_end = str(error)
             self._state = WORKER_MOVES.move(self._state, WorkerState.STOPPING)
+        self._tell()
         stop(launched.child, ask=(lambda: _ask_to_leave(connection)) if ask else None, grace_s=grace_s)
         connection.join(EXIT_GRACE_S + OUTPUT_GRACE_S + 1)
         return True
 
-    def call_ended(self) -> None:
-        """A call has its answer (called by WorkerCall)."""
+    def call_ended(self, *, has_failed: bool) -> None:
+        """A call has its answer (called by WorkerCall). `has_failed`: it raised, though nobody had cancelled it."""
         with self._lock:
             self._open_calls -= 1
+            self._errors += has_failed
             self._last_used_at = time.monotonic()
             if self._open_calls == 0 and self._state is WorkerState.BUSY:
                 self._state = WORKER_MOVES.move(self._state, WorkerState.IDLE)
@@ -265,6 +275,7 @@ class Worker:
             target = WorkerState.STOPPED if self._state is WorkerState.STOPPING else WorkerState.CRASHED
             self._state = WORKER_MOVES.move(self._state, target)
             self._last_end = crash.what if expected is None else str(expected)
+        self._tell()
         if expected is not None:
             return expected
         self._log.error("%s", str(crash))  # a record that is kept must not keep what the calls held
@@ -278,6 +289,11 @@ class Worker:
     def _move(self, target: WorkerState) -> None:
         with self._lock:
             self._state = WORKER_MOVES.move(self._state, target)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self.spec.site_id)
 
     def _not_running(self) -> WorkerError:
         return WorkerNotRunning(

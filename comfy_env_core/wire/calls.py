@@ -65,6 +65,11 @@ class PendingCall:
         """Whether the answer, or the news that there will be none, is here."""
         return self._is_done
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is done and has no value. Decodes nothing."""
+        return self._is_done and (self._failed or self._error is not None)
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the answer; whether it is here."""
         if self._is_done:

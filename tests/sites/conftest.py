@@ -90,6 +90,8 @@ class History:
 
     def on_job(self, job: object) -> None: ...
 
+    def on_worker(self, site_id: str) -> None: ...
+
     def on_site(self, site: SiteStatus) -> None:
         self.states.setdefault(site.id, []).append(site.state.value)
 
@@ -126,7 +128,7 @@ class House:
             store=self.store,
             planner=Planner(None, UserSettings, os.environ),
             make_builder=lambda tell: Builder(self.store, lambda report: self.engine, [tell]),
-            make_pool=lambda: WorkerPool(Services()),
+            make_pool=lambda tell: WorkerPool(Services(), on_change=tell),
             make_spec=WorkerSpec,
             comfyui_source=None,
             module_name=root_module_name,
