@@ -22,7 +22,8 @@ from comfy_env_core.sites.codec_files import find_codec_files
 from comfy_env_core.sites.freshness import Change, Freshness
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.preparation import Preparation
-from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
+from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.sites.status import SiteStatus
 from comfy_env_core.sites.upkeep import Upkeep
 from comfy_env_core.sites.workers import SiteWorkers
 
@@ -180,16 +181,9 @@ class Manager:
         """The sites that use an environment, for people."""
         return ", ".join(sorted(runtime.id for runtime in self._users_of(environment_id))) or environment_id
 
-    def status(self) -> dict[str, Any]:
-        """The JSON of `GET /comfy-env/status`."""
-        return {
-            "store": str(self._parts.store.root),
-            "build_mode": self.mode.value,
-            "sites": [runtime.status().as_json() for runtime in self.sites.values()],
-            "jobs": [job.snapshot().as_json() for job in self._preparation.jobs()],
-            **self._workers.status(),
-            "skipped": [dataclasses.asdict(skipped) for skipped in self.scan.skipped],
-        }
+    def builds(self) -> tuple[JobSnapshot, ...]:
+        """The last build of each environment that this process began, under way or ended."""
+        return tuple(job.snapshot() for job in self._preparation.jobs())
 
     def shutdown(self) -> None:
         """Cancels builds, stops workers, ends threads. Safe to call twice."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from comfy_env_core.environments.states import EnvironmentState, SiteState
-from comfy_env_core.sites.runtime import SiteStatus
+from comfy_env_core.sites.status import SiteStatus
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import JobSnapshot

@@ -13,7 +13,7 @@ from comfy_env_core.building.report import Phase
 from comfy_env_core.environments.states import EnvironmentState, SiteState
 from comfy_env_core.narration import HEARTBEAT_S, Narrator
 from comfy_env_core.sites.failure import SiteFailure
-from comfy_env_core.sites.runtime import SiteStatus
+from comfy_env_core.sites.status import SiteStatus
 
 JOB = JobSnapshot(
     id="job",
@@ -28,7 +28,9 @@ JOB = JobSnapshot(
     error=None,
     log_path=Path("install.log"),
 )
-SITE = SiteStatus("pack", "pack", SiteState.BUILDING, None, None, "0123abcd", (), None)
+SITE = SiteStatus(
+    "pack", "pack", SiteState.BUILDING, None, None, "0123abcd", (), None, Path("comfy-env.toml")
+)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from comfy_env_core.api.refusals import UNKNOWN_ENVIRONMENT, UNKNOWN_SITE
+from comfy_env_core.environments.build_records import BuildRecords
 
 if TYPE_CHECKING:
     from comfy_env_core.api.events import EventFeed
@@ -27,13 +28,17 @@ class HostFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """One per server. Looks up what requests name: no text of a request becomes a path or an argument."""
+    """One per server. Looks up what requests name: no text of a request becomes a path or an argument.
+
+    - `records`: what builds recorded, remembered between requests.
+    """
 
     manager: Manager
     feed: EventFeed
     works: Works
     facts: HostFacts = HostFacts()
     environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ)
+    records: BuildRecords = dataclasses.field(default_factory=BuildRecords)
 
     @property
     def store(self) -> Store:
@@ -45,7 +50,8 @@ class Backend:
         if runtime is None:
             raise UNKNOWN_SITE.because(
                 f"There is no isolated directory {site_id!r}.",
-                "GET /comfy-env/status lists them under `sites`.",
+                "GET /comfy-env/status lists them under `sites`. ComfyUI finds packs when it starts: restart it after "
+                "adding or removing one.",
             )
         return runtime
 

@@ -12,7 +12,7 @@ from comfy_env_core.building.bytecode import share_bytecode
 from comfy_env_core.building.disk_space import check_before
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Engine
 from comfy_env_core.building.errors import BuildCause, BuildError, DamagedFiles, disk_error
-from comfy_env_core.building.install_log import InstallLog, utc_now
+from comfy_env_core.building.install_log import InstallLog, failure, utc_now
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.retries import provision
@@ -107,7 +107,7 @@ class Construction:
         try:
             self._build(started)
         except BaseException as error:
-            install_log.close(f"FAILED after {time.monotonic() - started:.1f} s: {error}")
+            install_log.close(failure(time.monotonic() - started, error))
             raise
         install_log.close(f"done after {time.monotonic() - started:.1f} s")
 

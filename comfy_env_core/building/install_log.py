@@ -17,6 +17,9 @@ log = logging.getLogger("comfy-env.building")
 
 _KEPT = 2
 _TAIL_LINES = 40
+_FAILED = "FAILED after "
+#: The outcome is looked for in this much of a log.
+_END_BYTES = 64 * 1024
 
 
 class InstallLog:
@@ -73,6 +76,29 @@ class InstallLog:
                 file, self._file = self._file, None
                 with contextlib.suppress(OSError):
                     file.close()
+
+
+def read_outcome(path: Path) -> str | None:
+    """What the log of a failed build says of its end, None for any other build or none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    outcome: list[str] = []
+    for line in reversed(lines):
+        if not line.startswith("# "):
+            return None
+        outcome.insert(0, line[2:])
+        if line.startswith(f"# {_FAILED}"):
+            return " ".join(outcome).partition(": ")[2]
+    return None
+
+
+def failure(elapsed_s: float, error: BaseException) -> str:
+    """The outcome of a build that failed, in the words that `read_outcome` knows."""
+    return f"{_FAILED}{elapsed_s:.1f} s: {error}"
 
 
 def utc_now() -> str:

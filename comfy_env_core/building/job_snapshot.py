@@ -4,13 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
-from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.errors import BuildError, BuildErrorJson
 from comfy_env_core.building.report import Phase
 from comfy_env_core.environments.states import EnvironmentState
 
 _ENDED = (EnvironmentState.DONE, EnvironmentState.FAILED, EnvironmentState.CANCELLED)
+
+
+BuildState = Literal["missing", "queued", "building", "verifying", "done", "failed", "cancelled"]
+
+
+class BuildJson(TypedDict):
+    """One build of an environment, under way or ended. See `JobSnapshot`.
+
+    - `phase`: "waiting", "resolving", "downloading", "installing" or "verifying"; `text` says more, for people.
+    - `percent`: how far the phase is; null where nobody knows the whole.
+    - `packages_total`: 0 while not known.
+    - `position`: 1 for the next to start, 0 for one that does not wait for its turn.
+    - `quiet_s`: since the last sign of life.
+    """
+
+    id: str
+    environment_id: str
+    state: BuildState
+    phase: str | None
+    text: str
+    packages_done: int
+    packages_total: int
+    percent: float | None
+    priority: int
+    position: int
+    quiet_s: float
+    started_at: float
+    elapsed_s: float
+    error: BuildErrorJson | None
+    log_path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +75,7 @@ class JobSnapshot:
     def has_ended(self) -> bool:
         return self.state in _ENDED
 
-    def as_json(self) -> dict[str, Any]:  # Any: JSON
+    def as_json(self) -> BuildJson:
         return {
             "id": self.id,
             "environment_id": self.environment_id,

@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 
-from comfy_env_core.building.job_snapshot import JobSnapshot
+from comfy_env_core.building.job_snapshot import BuildJson, JobSnapshot
+from comfy_env_core.environments.states import EnvironmentState
 from comfy_env_core.environments.store import Environment
 
 log = logging.getLogger("comfy-env.building")
@@ -50,6 +51,26 @@ class RunningJob:
     def as_json(self) -> dict[str, Any]:  # Any: JSON
         return dataclasses.asdict(self)
 
+    def as_build(self, log_path: Path) -> BuildJson:
+        """The same in the shape of builds of this process; what another process keeps to itself is empty."""
+        return {
+            "id": self.job_id,
+            "environment_id": self.environment_id,
+            "state": EnvironmentState(self.state).value,
+            "phase": self.phase,
+            "text": self.text,
+            "packages_done": 0,
+            "packages_total": 0,
+            "percent": self.percent,
+            "priority": 0,
+            "position": 0,
+            "quiet_s": 0.0,
+            "started_at": self.started_at,
+            "elapsed_s": self.elapsed_s,
+            "error": None,
+            "log_path": str(log_path),
+        }
+
     @property
     def is_alive(self) -> bool:
         """Whether its process still runs. A process number may have been given to another since."""
@@ -63,6 +84,7 @@ def read_running_job(environment: Environment) -> RunningJob | None:
     """The build of this environment that some process of this machine runs right now, None if none does."""
     try:
         job = RunningJob(**json.loads(job_path(environment).read_bytes()))
+        EnvironmentState(job.state)
         return job if job.is_alive else None
     except (OSError, ValueError, TypeError):  # none there, or not what we write
         return None

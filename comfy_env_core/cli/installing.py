@@ -18,7 +18,8 @@ from comfy_env_core.doctor.beside import missing
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
 from comfy_env_core.sites.failure import failure_of
-from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
+from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.sites.status import SiteStatus
 
 log = logging.getLogger("comfy-env")
 

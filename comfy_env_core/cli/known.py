@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from comfy_env_core.building.errors import BuildError
+from comfy_env_core.building.install_log import read_outcome
 from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.running_job import RunningJob, read_running_job
 from comfy_env_core.cli.context import Context
-from comfy_env_core.cli.log_file import read_outcome
 from comfy_env_core.discovery import Site
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Environment, Workspace

@@ -1,4 +1,4 @@
-"""A log that somebody may be writing: its last lines, what is added to it, and how the build it tells of ended."""
+"""A log that somebody may be writing: its last lines, and what is added to it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_FAILED = "# FAILED after "
-#: Ends of logs are looked for in this much of them.
-_TAIL_BYTES = 64 * 1024
-
 
 def last_lines(path: Path, count: int) -> list[str]:
     """Raises OSError when there is no such file."""
     with path.open(encoding="utf-8", errors="replace") as file:
         return [line.rstrip("\n") for line in collections.deque(file, maxlen=count)]
-
-
-def read_outcome(path: Path) -> str | None:
-    """What the log of a failed build says of its end, None for any other build or none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    outcome: list[str] = []
-    for line in reversed(lines):
-        if not line.startswith("# "):
-            return None
-        outcome.insert(0, line[2:])
-        if line.startswith(_FAILED):
-            return " ".join(outcome).partition(": ")[2]
-    return None
 
 
 def follow(path: Path, count: int, wait: Callable[[], None]) -> Iterator[str]:

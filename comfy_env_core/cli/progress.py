@@ -16,7 +16,7 @@ from comfy_env_core.cli.bars import Bars
 from comfy_env_core.environments.states import EnvironmentState, SiteState
 from comfy_env_core.manager import Manager, ManagerListener
 from comfy_env_core.narration import Narrator
-from comfy_env_core.sites.runtime import SiteStatus
+from comfy_env_core.sites.status import SiteStatus
 
 log = logging.getLogger("comfy-env")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from comfy_env_core.comfyui.imports.presence import Presence
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
-from comfy_env_core.sites.runtime import SiteStatus
+from comfy_env_core.sites.status import SiteStatus
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import JobSnapshot

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.config import ConfigError
+
+
+class SiteFailureJson(TypedDict):
+    """Why nodes cannot run; see `SiteFailure`."""
+
+    cause: str
+    message: str
+    remedy: str
+    log_path: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +33,7 @@ class SiteFailure:
         log = f" Log: {self.log_path}" if self.log_path else ""
         return f"{self.message} {self.remedy}".strip() + log
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> SiteFailureJson:
         return {
             "cause": self.cause,
             "message": self.message,

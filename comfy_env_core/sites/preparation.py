@@ -256,12 +256,14 @@ class Preparation:
             ).result()
             for module in runtime.modules_to_describe()
         }
+        meta = workspace.read_meta()
         record = SiteRecord(
             plan_key=runtime.plan_key,
             environment_id=workspace.environment_id,
             generation=workspace.number,
             host_need=runtime.host_need.value,
-            has_torch=any(package.name == "torch" for package in workspace.read_meta().packages),
+            python=meta.python_version,
+            has_torch=any(package.name == "torch" for package in meta.packages),
             source=runtime.source,
             descriptions=descriptions,
             left_out=runtime.left_out,

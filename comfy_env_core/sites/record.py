@@ -18,7 +18,7 @@ from comfy_env_core.environments.atomic import write_atomically
 log = logging.getLogger("comfy-env")
 
 #: Grows when the meaning of the fields or of a description changes.
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class SiteRecord:
     """- `plan_key`: hash of all that went into the choice of the environment (file, source, host); see `planning`.
     - `environment_id`, `host_need`: the outcome of that choice; `host_need` is the value of a `HostNeed`.
     - `generation`: the number of the generation that the descriptions were made in.
+    - `python`: the version of that environment's interpreter.
     - `has_torch`: whether that environment holds torch; without it its nodes return numpy arrays.
     - `source`: fingerprint of the source at the time of the descriptions.
     - `descriptions`: full module name → what the worker said of that module.
@@ -36,6 +37,7 @@ class SiteRecord:
     environment_id: str
     generation: int
     host_need: str
+    python: str
     has_torch: bool
     source: str
     descriptions: Mapping[str, Mapping[str, Any]]

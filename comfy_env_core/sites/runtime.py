@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from comfy_env_core.environments.states import SITE_MOVES, SiteState
 from comfy_env_core.environments.store import Environment, Workspace
 from comfy_env_core.sites.failure import SiteFailure
 from comfy_env_core.sites.record import SiteRecord
+from comfy_env_core.sites.status import SiteStatus
 
 Description = Mapping[str, Any]
 
@@ -158,7 +158,7 @@ class SiteRuntime:
 
     def status(self) -> SiteStatus:
         with self._lock:
-            environment = self.environment
+            environment, serving, record, spec = self.environment, self.serving, self.record, self.site.spec
             return SiteStatus(
                 id=self.id,
                 pack=self.site.pack.name,
@@ -166,45 +166,12 @@ class SiteRuntime:
                 failure=self.failure,
                 notice=self.notice,
                 environment_id=environment.id if environment is not None else None,
-                nodes=self.record.node_names() if self.record is not None else (),
+                nodes=record.node_names() if record is not None else (),
                 log_path=environment.log_path if environment is not None else None,
-                left_out=self.left_out or (tuple(self.record.left_out) if self.record is not None else ()),
+                config_path=self.site.config_path,
+                left_out=self.left_out or (tuple(record.left_out) if record is not None else ()),
+                warnings=tuple(warning.within for warning in spec.warnings) if spec is not None else (),
+                python=record.python if record is not None and self.was_described_in(serving) else None,
+                serving=serving,
+                is_root=self.is_root,
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class SiteStatus:
-    """A site at one moment, for the outside."""
-
-    id: str
-    pack: str
-    state: SiteState
-    failure: SiteFailure | None
-    notice: str | None
-    environment_id: str | None
-    nodes: tuple[str, ...]
-    log_path: Path | None
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def left_out_text(self) -> str | None:
-        """For people; None when nothing was left out."""
-        if not self.left_out:
-            return None
-        return (
-            f"{', '.join(self.left_out)} left out: no NVIDIA GPU was found when the environment was planned. Nodes "
-            "that need them fail. COMFY_ENV_CUDA_VERSION (for instance 12.8) has them installed all the same."
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "pack": self.pack,
-            "state": self.state.value,
-            "failure": self.failure.as_json() if self.failure else None,
-            "notice": self.notice,
-            "environment_id": self.environment_id,
-            "nodes": list(self.nodes),
-            "log_path": str(self.log_path) if self.log_path else None,
-            "left_out": list(self.left_out),
-        }

@@ -77,4 +77,4 @@ def test_status_names_every_site_with_state_and_cause(manager: Manager) -> None:
     assert (site["id"], site["state"]) == ("pack", "failed")
     assert site["failure"]["cause"] == "config"
     assert '"3.10"' in site["failure"]["message"]
-    assert (body["jobs"], body["workers"]) == ([], [])
+    assert (body["builds"], body["jobs"], body["workers"]) == ([], [], [])

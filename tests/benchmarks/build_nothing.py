@@ -101,6 +101,7 @@ def record_of(bench: Bench, site: Site, environment_id: str) -> SiteRecord:
         environment_id=environment_id,
         generation=1,
         host_need=host_need.value,
+        python="",
         has_torch=False,
         source=source,
         descriptions={assembly.root_module_name(site.pack.path): description},

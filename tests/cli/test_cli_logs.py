@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from comfy_env_core.building.install_log import InstallLog
-from comfy_env_core.cli.log_file import follow, last_lines, read_outcome
+from comfy_env_core.building.install_log import read_outcome
+from comfy_env_core.cli.log_file import follow, last_lines
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def import_on_a_thread(presence: Presence, location: Path) -> Any:
 
 def described(runtime: SiteRuntime, module: str, *, limit: int = 3) -> None:
     description = {"module": module, "classes": [], "exports": {"LIMIT": {"value": limit}}}
-    record = SiteRecord("", "0123abcd", 1, "none", False, "", {module: description})
+    record = SiteRecord("", "0123abcd", 1, "none", "3.11.7", False, "", {module: description})
     runtime.adopt(record, Store(Path("store")).environment("0123abcd").generation(1))
 
 

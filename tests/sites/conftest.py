@@ -23,7 +23,7 @@ from comfy_env_core.discovery import host_skips, scan
 from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.manager import BuildMode, Manager, ManagerParts
 from comfy_env_core.sites.planning import Planner
-from comfy_env_core.sites.runtime import SiteStatus
+from comfy_env_core.sites.status import SiteStatus
 from comfy_env_core.supervision import WorkerPool, WorkerSpec
 
 NODE = """

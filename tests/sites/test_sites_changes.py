@@ -51,12 +51,12 @@ def manager(house: House) -> Manager:
 
 
 def pid_of(manager: Manager) -> int:
-    (worker,) = manager.status()["workers"]
+    (worker,) = manager.workers.status()["workers"]
     return int(worker["pid"])
 
 
 def notice(manager: Manager) -> str | None:
-    (site,) = manager.status()["sites"]
+    site = manager.sites["pack"].status().as_json()
     return site["notice"]  # type: ignore[no-any-return]
 
 

@@ -40,7 +40,7 @@ def assert_ready(manager: Manager) -> None:
 
 
 def worker_pids(manager: Manager) -> list[int]:
-    return [worker["pid"] for worker in manager.status()["workers"] if worker["pid"] is not None]
+    return [worker["pid"] for worker in manager.workers.status()["workers"] if worker["pid"] is not None]
 
 
 def test_broken_toml_fails_its_pack_with_file_and_line_and_no_other(house: House) -> None:
@@ -120,8 +120,7 @@ def test_second_start_is_ready_at_once_and_starts_no_process(house: House) -> No
     manager = house.open(workers=False)
     assert manager.sites["pack"].state is SiteState.READY
     assert house.history.states["pack"] == ["ready"]
-    status = manager.status()
-    assert (status["jobs"], status["workers"]) == ([], [])
+    assert (manager.builds(), manager.workers.status()["workers"]) == ((), [])
     assert house.engine.builds == 1
 
 
@@ -142,7 +141,7 @@ def test_no_worker_starts_before_comfyui_loads_packs(house: House) -> None:
     manager = house.open(workers=False)
     runtime = manager.sites["pack"]
     assert not runtime.wait_until_settled(timeout_s=3.0)
-    assert manager.status()["workers"] == []
+    assert manager.workers.status()["workers"] == []
     manager.allow_workers()
     assert manager.wait(WAIT_S)
 
@@ -335,7 +334,7 @@ def test_what_was_clicked_last_overtakes_what_waits(house: House) -> None:
     gate = threading.Event()
     house.engine.before_build = lambda plan: gate.wait(WAIT_S)
     manager = house.open()
-    eventually(lambda: len(manager.status()["jobs"]) == 6)
+    eventually(lambda: len(manager.builds()) == 6)
     manager.upkeep.build([manager.sites["f"]])
     gate.set()
     assert_ready(manager)

@@ -19,7 +19,9 @@ def entry(name: str, inputs: Any, error: str | None = None) -> dict[str, Any]:
 
 def record(*entries: dict[str, Any]) -> SiteRecord:
     descriptions = {"pack": {"module": "pack", "classes": list(entries), "exports": {}}}
-    return SiteRecord("key", "env", 1, "none", has_torch=False, source="s", descriptions=descriptions)
+    return SiteRecord(
+        "key", "env", 1, "none", "3.11.7", has_torch=False, source="s", descriptions=descriptions
+    )
 
 
 def classes(kept: SiteRecord) -> list[Any]:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from comfy_env_core.building.install_log import read_outcome
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.running_job import read_running_job
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FINE
 from comfy_env_core.cli.known import KnownSite, plan_or_none
-from comfy_env_core.cli.log_file import read_outcome
 from comfy_env_core.cli.targets import TARGET_HELP, environment_named
 from comfy_env_core.environments.meta import DamagedMeta, Meta
 from comfy_env_core.environments.size_text import megabytes

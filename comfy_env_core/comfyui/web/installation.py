@@ -11,7 +11,8 @@ from comfy_env_core.comfyui.web.gateway import Gateway
 from comfy_env_core.comfyui.web.table import WebSite, WebTable
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import Manager
-from comfy_env_core.sites.runtime import SiteRuntime, SiteStatus
+from comfy_env_core.sites.runtime import SiteRuntime
+from comfy_env_core.sites.status import SiteStatus
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import JobSnapshot
