@@ -52,9 +52,9 @@ class ManagerListener(Protocol):
 
     def on_site(self, site: SiteStatus) -> None: ...
 
-
     def on_worker(self, site_id: str) -> None:
         """The site's worker starts, answers for the first time, is being stopped, stopped, or died."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ManagerParts:
@@ -99,8 +99,8 @@ class Manager:
             comfyui_source=parts.comfyui_source,
             host_facts=parts.host_facts,
             codec_files=find_codec_files(scan),
-        )
             tell=self._tell_worker,
+        )
         self._preparation = Preparation(
             parts.store,
             parts.planner,
@@ -249,13 +249,13 @@ class Manager:
     def _tell_site(self, runtime: SiteRuntime) -> None:
         if runtime.state is SiteState.DESCRIBING:
             self._record_use()  # its environment was chosen and is done
-
-    def _tell_worker(self, site_id: str) -> None:
-        for listener in self._listeners:
-            listener.on_worker(site_id)
         for listener in self._listeners:
             listener.on_site(runtime.status())
 
     def _tell_job(self, job: JobSnapshot) -> None:
         for listener in self._listeners:
             listener.on_job(job)
+
+    def _tell_worker(self, site_id: str) -> None:
+        for listener in self._listeners:
+            listener.on_worker(site_id)

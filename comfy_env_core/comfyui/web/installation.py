@@ -47,9 +47,9 @@ class _TableKeeper:
     def on_job(self, job: JobSnapshot) -> None:
         pass
 
-
     def on_worker(self, site_id: str) -> None:
         pass
+
 
 def web_site(manager: Manager, runtime: SiteRuntime) -> WebSite | None:
     """The web side of a site; None for one that is not described or has none."""
