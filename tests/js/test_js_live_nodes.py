@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,15 @@ def comfyui(
     start_comfyui: StartComfyUI,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ComfyUI]:
-    """A server with our page extension, once with the page of its own release and once with a much newer one.
+    """A server with this page extension alone, once with the page of its own release and once with a much newer one.
 
     Killed in the end: after these pages Ctrl-C took up to 20 s, and how ComfyUI stops is not what is tested here.
     """
     base = make_base(tmp_path_factory.mktemp("page"), with_us=False)
     pack = install_pack(base, Path(__file__).with_name("late-nodes"))
-    shutil.copytree(REPOSITORY / "js", pack / "js")
+    (pack / "js").mkdir()
+    shutil.copy(REPOSITORY / "js" / "live-nodes.js", pack / "js")
+    shutil.copytree(REPOSITORY / "web", pack / "web")
     front_end = prepare_front_end(request.param, installation)
     server = start_comfyui(base, arguments=["--front-end-root", str(front_end)])
     yield server
@@ -89,8 +91,8 @@ def load(page: Page, node_type: str) -> None:
     page.evaluate(f"(graph) => app.loadGraphData(graph, true, true, null, {quiet})", workflow_with(node_type))
 
 
-def register(comfyui: ComfyUI, node_type: str, *, announce: bool = True) -> None:
-    comfyui.post("/late-nodes", {"nodes": [node_type], "announce": announce})
+def register(comfyui: ComfyUI, node_type: str, *, announce: bool = True, scripts: Sequence[str] = ()) -> None:
+    comfyui.post("/late-nodes", {"nodes": [node_type], "announce": announce, "scripts": list(scripts)})
 
 
 def wait_until_registered(page: Page, node_type: str) -> None:
@@ -158,6 +160,27 @@ def test_a_placeholder_in_another_tab_is_real_when_its_tab_is_opened(
     tabs.nth(workflow_tabs(browser_page) - 2).click()
 
     assert wait_until_real(browser_page, "LateEpsilon")["widgets"] == [["amount", 41], ["title", "kept"]]
+
+
+def test_page_scripts_of_a_late_pack_run_as_if_they_had_been_there_at_the_start(
+    comfyui: ComfyUI, browser_page: Page
+) -> None:
+    """ComfyUI itself never calls `init` and `setup` of an extension that is registered after the start of the page."""
+    scripts = ["/late-nodes/broken.js", "/late-nodes/helpful.js"]
+    browser_page.evaluate("() => { window.lateCalls = []; }")
+
+    register(comfyui, "LateEta", scripts=scripts)
+
+    calls = ["init", "beforeRegisterNodeDef LateEta", "setup broken", "setup"]
+    browser_page.wait_for_function("(calls) => window.lateCalls.length === calls.length", arg=calls)
+    assert browser_page.evaluate("window.lateCalls") == calls
+
+    register(comfyui, "LateTheta", scripts=scripts)
+    wait_until_registered(browser_page, "LateTheta")
+    browser_page.evaluate(FRAMES, 10)
+    assert browser_page.evaluate("window.lateCalls.filter((call) => call === 'setup').length") == 1
+    load(browser_page, "LateEta")
+    assert browser_page.evaluate("window.lateCalls.includes('nodeCreated LateEta')")
 
 
 def test_a_lost_event_is_made_up_for_when_the_connection_returns(

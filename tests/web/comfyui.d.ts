@@ -12,3 +12,17 @@ interface Window {
   LiteGraph: any;
   LGraphBadge: any;
 }
+
+/** js/ and web/ are neighbours in the repository, but not where ComfyUI serves them. */
+
+declare module "*/comfy-env/web/comfyui/session.js" {
+  export * from "web/comfyui/session.js";
+}
+
+declare module "*/comfy-env/web/comfyui/surroundings.js" {
+  export * from "web/comfyui/surroundings.js";
+}
+
+declare module "*/comfy-env/web/comfyui/tab_icon.js" {
+  export * from "web/comfyui/tab_icon.js";
+}

@@ -30,4 +30,18 @@ export default {
   "state.queued": "Waiting",
   "state.describing": "Loading nodes",
   "state.ready": "Ready",
+
+  // ComfyUI's own page: messages, settings dialog
+  "comfyui.ready": "Ready: {packs}",
+  "comfyui.nodes_available": { one: "1 node is available now.", other: "{count} nodes are available now." },
+  "comfyui.node_failed": "{node} of {pack} failed",
+  "comfyui.show_worker_log": "Show the worker's log",
+  "comfyui.log_is_in_tab": "The worker's log is in the comfy-env tab of the sidebar.",
+  "comfyui.no_panel": "The panel could not be loaded: {error}. Reload the page.",
+  "comfyui.settings_canvas": "On the canvas",
+  "comfyui.settings_badges": "Show where isolated nodes run",
+  "comfyui.settings_badges_help": "A badge with the pack and its Python. With Vue nodes a change shows after a reload.",
+  "comfyui.settings_messages": "Messages",
+  "comfyui.settings_toasts": "Tell when nodes become available or fail",
+  "comfyui.settings_toasts_help": "The comfy-env tab shows it in any case.",
 };

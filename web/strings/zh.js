@@ -30,4 +30,18 @@ export default {
   "state.queued": "等待中",
   "state.describing": "正在加载节点",
   "state.ready": "就绪",
+
+  // ComfyUI's own page: messages, settings dialog
+  "comfyui.ready": "已就绪：{packs}",
+  "comfyui.nodes_available": { other: "{count} 个节点现在可用。" },
+  "comfyui.node_failed": "{pack} 的节点 {node} 运行失败",
+  "comfyui.show_worker_log": "查看进程日志",
+  "comfyui.log_is_in_tab": "进程日志在侧边栏的 comfy-env 标签页中。",
+  "comfyui.no_panel": "无法加载面板：{error}。请刷新页面。",
+  "comfyui.settings_canvas": "画布",
+  "comfyui.settings_badges": "显示隔离节点的运行位置",
+  "comfyui.settings_badges_help": "以徽标显示节点包及其 Python 版本。使用 Vue 节点时，刷新页面后生效。",
+  "comfyui.settings_messages": "消息",
+  "comfyui.settings_toasts": "节点可用或运行失败时提示",
+  "comfyui.settings_toasts_help": "comfy-env 标签页始终会显示这些信息。",
 };

@@ -1,5 +1,7 @@
 """Stands in for the server's side: registers a node while ComfyUI runs and tells the page, as the manager does."""
 
+from pathlib import Path
+
 import nodes
 from aiohttp import web
 from server import PromptServer
@@ -8,6 +10,8 @@ NODE_CLASS_MAPPINGS = {}
 WEB_DIRECTORY = "./js"
 
 SEQUENCE = iter(range(1, 1000))
+#: The texts and messages that the extension under test imports; nothing else of ours is there.
+PromptServer.instance.routes.static("/comfy-env/web", Path(__file__).with_name("web"))
 
 
 class LateNode:
@@ -25,11 +29,18 @@ class LateNode:
 
 @PromptServer.instance.routes.post("/late-nodes")
 async def register(request):
-    """Body: ``{"nodes": [names], "announce": bool}``."""
+    """Body: ``{"nodes": [names], "announce": bool, "scripts": [paths]}``."""
     body = await request.json()
     for name in body["nodes"]:
         nodes.NODE_CLASS_MAPPINGS[name] = type(name, (LateNode,), {})
     if body["announce"]:
-        event = {"sequence": next(SEQUENCE), "packs": ["late-nodes"], "nodes": body["nodes"]}
+        event = {"run": "one", "sequence": next(SEQUENCE), "packs": ["late-nodes"]}
+        event |= {"nodes": body["nodes"], "scripts": body["scripts"]}
         PromptServer.instance.send_sync("comfy-env.nodes", event)
     return web.json_response({})
+
+
+@PromptServer.instance.routes.get("/late-nodes/{name}.js")
+async def script(request):
+    """A page script that was not there when the page was loaded; the one called "broken" throws."""
+    return web.FileResponse(Path(__file__).with_name("late-scripts") / f"{request.match_info['name']}.js")

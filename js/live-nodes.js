@@ -5,14 +5,19 @@
  * The server sends "comfy-env.nodes" when an environment is ready. The page then fetches the node definitions anew and
  * turns the red placeholders of those nodes into real nodes. After a lost connection the server may be another run of
  * itself with other nodes, and events of the meantime are lost: definitions are fetched then, too.
+ *
+ * What those packs bring for the page is imported before that, as ComfyUI does when it loads the page.
  */
 
-import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { SETTINGS, setting, t, toast } from "../../comfy-env/web/comfyui/surroundings.js";
+
+/** @import { NodesEvent } from "../web/types.js" */
 
 /**
- * Payload of "comfy-env.nodes".
- * @typedef {{ sequence: number, packs: string[], nodes: string[] }} NodesEvent
+ * What is used of an extension of the page.
+ * @typedef {{ name: string, init?: (app: any) => unknown, setup?: (app: any) => unknown }} PageExtension
  */
 
 /**
@@ -21,7 +26,6 @@ import { api } from "../../scripts/api.js";
  */
 
 const EVENT = "comfy-env.nodes";
-const TOAST_MS = 8000;
 
 class LiveNodes {
   /** @type {() => void} called when the page has its first definitions: nothing can be refreshed before. */
@@ -35,11 +39,13 @@ class LiveNodes {
   #isRepairing = false;
 
   listen() {
-    api.addEventListener(EVENT, (/** @type {CustomEvent<NodesEvent>} */ event) => {
-      this.#waiting.push(event.detail);
-      this.#refreshSoon();
-    });
-    api.addEventListener("reconnected", () => this.#refreshSoon());
+    api.addEventListener(EVENT, this.#onNodes);
+    api.addEventListener("reconnected", this.#refreshSoon);
+  }
+
+  unregister() {
+    api.removeEventListener(EVENT, this.#onNodes);
+    api.removeEventListener("reconnected", this.#refreshSoon);
   }
 
   /**
@@ -53,21 +59,29 @@ class LiveNodes {
     await this.#repair();
   }
 
-  #refreshSoon() {
+  #onNodes = (/** @type {CustomEvent<NodesEvent>} */ { detail }) => {
+    this.#waiting.push(detail);
+    this.#refreshSoon();
+  };
+
+  #refreshSoon = () => {
     this.#refreshing = this.#refreshing
       .then(() => this.#refresh())
       .catch((error) => console.error("comfy-env: could not refresh the node definitions:", error));
-  }
+  };
 
   /** One refresh serves every event that came before it began. */
   async #refresh() {
     const events = this.#waiting.splice(0);
     const known = new Set(Object.keys(window.LiteGraph.registered_node_types));
+    const late = await importScripts(events.flatMap((event) => event.scripts ?? []));
+    await callEach(late, "init");
     await (app.reloadNodeDefs?.() ?? app.refreshComboInNodes());
     for (const type of Object.keys(window.LiteGraph.registered_node_types)) {
       if (!known.has(type)) this.#arrived.add(type);
     }
     for (const type of events.flatMap((event) => event.nodes)) this.#arrived.add(type);
+    await callEach(late, "setup");
     await this.#repair();
     if (events.length) tell(events);
   }
@@ -104,15 +118,49 @@ function* canvasNodes() {
   for (const subgraph of app.rootGraph.subgraphs?.values() ?? []) yield* subgraph.nodes;
 }
 
+/**
+ * Imports page scripts that were not there when the page was loaded. One that fails is as one that fails at the start of the
+ * page: the console has it, and the others go on.
+ * @param {string[]} paths as in ComfyUI's own list of extensions
+ * @returns {Promise<PageExtension[]>} what they registered
+ */
+async function importScripts(paths) {
+  const before = new Set(app.extensions);
+  for (const path of new Set(paths)) {
+    try {
+      await import(api.fileURL(path));
+    } catch (error) {
+      console.error(`comfy-env: could not import ${path}:`, error);
+    }
+  }
+  const disabled = new Set(setting("Comfy.Extension.Disabled"));
+  return app.extensions.filter((/** @type {PageExtension} */ one) => !before.has(one) && !disabled.has(one.name));
+}
+
+/**
+ * ComfyUI calls these two once, when the page is loaded, and never for an extension that is registered later; most
+ * extensions do all their work in them. The other hooks of late extensions are called as usual.
+ * @param {PageExtension[]} extensions
+ * @param {"init" | "setup"} hook
+ */
+async function callEach(extensions, hook) {
+  for (const extension of extensions) {
+    try {
+      await extension[hook]?.(app);
+    } catch (error) {
+      console.error(`comfy-env: ${hook} of the extension ${extension.name} failed:`, error);
+    }
+  }
+}
+
 /** @param {NodesEvent[]} events */
 function tell(events) {
   const packs = [...new Set(events.flatMap((event) => event.packs))].sort();
   const count = new Set(events.flatMap((event) => event.nodes)).size;
-  app.extensionManager.toast.add({
+  toast({
     severity: "success",
-    summary: `Ready: ${packs.join(", ")}`,
-    detail: count === 1 ? "1 node is available now." : `${count} nodes are available now.`,
-    life: TOAST_MS,
+    summary: t("comfyui.ready", { packs: packs.join(", ") }),
+    detail: t("comfyui.nodes_available", { count }),
   });
 }
 
@@ -121,7 +169,19 @@ live.listen();
 
 app.registerExtension({
   name: "comfy-env.live-nodes",
+  settings: [
+    {
+      id: SETTINGS.toasts,
+      category: ["comfy-env", t("comfyui.settings_messages"), "Toasts"],
+      name: t("comfyui.settings_toasts"),
+      tooltip: t("comfyui.settings_toasts_help"),
+      type: "boolean",
+      defaultValue: true,
+    },
+  ],
   setup: () => live.start(),
   // Not awaited: the page finishes loading the workflow only when this returns.
   afterConfigureGraph: () => void live.graphConfigured(),
 });
+
+export const unregister = () => live.unregister();
