@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from comfy_env_core.api.clients import NOBODY, Clients
 from comfy_env_core.api.refusals import UNKNOWN_ENVIRONMENT, UNKNOWN_SITE
 from comfy_env_core.environments.build_records import BuildRecords
 
@@ -38,6 +39,7 @@ class Backend:
     works: Works
     facts: HostFacts = HostFacts()
     environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ)
+    clients: Clients = NOBODY
     records: BuildRecords = dataclasses.field(default_factory=BuildRecords)
 
     @property

@@ -1,8 +1,10 @@
-"""ComfyUI's parsed command line as facts for workers, some of which have no ComfyUI code."""
+"""ComfyUI's parsed command line: as facts for workers, some of which have no ComfyUI code, and what it says of the
+server."""
 
 from __future__ import annotations
 
 import enum
+import ipaddress
 from argparse import Namespace
 from typing import Any
 
@@ -21,6 +23,18 @@ def as_facts(args: Namespace) -> dict[str, Any]:
             if isinstance(item, enum.Enum):
                 enums[type(item).__name__] = {member.name: member.value for member in type(item)}
     return {"cli_args": encoded, "cli_enums": enums}
+
+
+def listens_remotely(args: Namespace) -> bool:
+    """Whether another computer can reach ComfyUI's server. `--listen` takes several addresses, with commas."""
+    return not all(_is_loopback(address.strip()) for address in args.listen.split(","))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a name; what it stands for is for the system to say, and may change
+        return address == "localhost"
 
 
 def _is_tellable(value: Any) -> bool:

@@ -6,9 +6,11 @@ import atexit
 import logging
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from comfy_env_core import __version__, assembly
 from comfy_env_core.comfyui import comfy_env, policy
+from comfy_env_core.comfyui.command_line import listens_remotely
 from comfy_env_core.comfyui.deferred import DeferredCaller, DeferredServices
 from comfy_env_core.comfyui.host import Host
 from comfy_env_core.comfyui.imports import hooks
@@ -25,7 +27,13 @@ from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.narration import Narrator
 
+if TYPE_CHECKING:
+    from comfy_env_core.api.backend import HostFacts
+
 log = logging.getLogger("comfy-env")
+
+#: ComfyUI's queue of messages to its pages is empty, or nearly, unless a page takes nothing.
+_MOST_WAITING_MESSAGES = 100
 
 
 def prestartup() -> None:
@@ -92,16 +100,21 @@ def connect() -> None:
     import nodes
     from server import PromptServer
 
-    from comfy_env_core.api.backend import Backend
-    from comfy_env_core.api.events import EventFeed
+    from comfy_env_core.api.clients import Clients
+    from comfy_env_core.api.opening import open_backend
     from comfy_env_core.api.routes import add_routes
-    from comfy_env_core.api.work import Works
     from comfy_env_core.comfyui.injection import Injector, unregister_unready
     from comfy_env_core.comfyui.web.installation import install as install_web
 
     server = PromptServer.instance
-    feed = EventFeed(server.send_sync)
-    add_routes(server.routes, Backend(session.manager, feed, Works(feed.job_changed)))
+    clients = Clients(
+        server.send_sync,
+        is_connected=lambda client_id: client_id in server.sockets,
+        is_behind=lambda: server.messages.qsize() > _MOST_WAITING_MESSAGES,
+    )
+    backend = open_backend(session.manager, clients, facts=_host_facts())
+    atexit.register(backend.feed.close)
+    add_routes(server.routes, backend)
     install_web(server, nodes.EXTENSION_WEB_DIRS, session.manager)
     session.manager.allow_workers()
 
@@ -109,10 +122,20 @@ def connect() -> None:
         unregister_unready()
         session.strays.take_out(nodes.NODE_CLASS_MAPPINGS)
 
-    session.connect(Injector(server.loop, feed.nodes_changed, tidy))
+    session.connect(Injector(server.loop, backend.feed.nodes_changed, tidy))
     # Both wait until ComfyUI, in whose loop we are called, has loaded all packs.
     server.loop.call_soon_threadsafe(tidy)
     server.loop.call_soon_threadsafe(session.manager.prepare)
+
+
+def _host_facts() -> HostFacts:
+    # Late, as in `connect`: these are ComfyUI's.
+    import comfyui_version
+    from comfy.cli_args import args
+
+    from comfy_env_core.api.backend import HostFacts
+
+    return HostFacts(comfyui_version.__version__, listens_remotely(args))
 
 
 class _AllowingWorkers:

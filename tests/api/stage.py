@@ -40,10 +40,10 @@ if __name__ == "__main__":
 from aiohttp import WSMsgType, web
 from api.scripted_engine import Course, ScriptedEngine, fill
 
-from comfy_env_core.api.backend import Backend, HostFacts
-from comfy_env_core.api.events import EventFeed
+from comfy_env_core.api.backend import HostFacts
+from comfy_env_core.api.clients import Clients
+from comfy_env_core.api.opening import open_backend
 from comfy_env_core.api.routes import add_routes
-from comfy_env_core.api.work import Works
 from comfy_env_core.assembly import root_module_name
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.install_log import utc_now
@@ -170,7 +170,9 @@ class Stage:
         if workers:
             self.manager.allow_workers()
         self.manager.start()
-        self.backend = open_backend(self.manager, self._pages(), facts=self.facts, environ=self.environ)
+        self.backend = open_backend(
+            self.manager, Clients(self.send_sync), facts=self.facts, environ=self.environ
+        )
         routes = web.RouteTableDef()
         add_routes(routes, self.backend)
         self.url = self._server.start(routes)
