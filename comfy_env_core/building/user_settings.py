@@ -22,6 +22,8 @@ from comfy_env_core.building.certificates import missing_authorities
 from comfy_env_core.building.user_files import ToolOptions, pip_options, pixi_options, uv_options
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple"
+CONDA_FORGE_URL = "https://conda.anaconda.org/conda-forge"
+CONDA_MIRROR_VARIABLE = "COMFY_ENV_CONDA_MIRROR"
 
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -92,11 +94,9 @@ class UserSettings:
             **_indexes(environ, pip, uv, pixi),
             **_security(environ, pip, uv, pixi),
             proxies=_proxies(environ, pip, pixi),
-            conda_mirrors={
-                key: tuple(value) for key, value in pixi.table("mirrors").items() if isinstance(value, list)
-            },
+            conda_mirrors=_conda_mirrors(environ, pixi),
             python_mirror=_first(environ.get("UV_PYTHON_INSTALL_MIRROR"), uv.text("python-install-mirror")),
-            engine=_first(environ.get("COMFY_ENV_ENGINE")),
+            engine=_engine(environ),
             pixi_path=_path(environ.get("COMFY_ENV_PIXI")),
             pixi_mirror=_first(environ.get("COMFY_ENV_PIXI_MIRROR")),
             python_path=_path(environ.get("COMFY_ENV_PYTHON")),
@@ -238,6 +238,22 @@ def _proxies(environ: Mapping[str, str], pip: ToolOptions, pixi: ToolOptions) ->
         if value:
             found.setdefault(name, value)
     return found
+
+
+def _conda_mirrors(environ: Mapping[str, str], pixi: ToolOptions) -> dict[str, tuple[str, ...]]:
+    """pixi's, and `COMFY_ENV_CONDA_MIRROR` for the channel that most packs use."""
+    mirrors = {key: tuple(value) for key, value in pixi.table("mirrors").items() if isinstance(value, list)}
+    own = _first(environ.get(CONDA_MIRROR_VARIABLE))
+    if own is not None:
+        mirrors = {key: value for key, value in mirrors.items() if key.rstrip("/") != CONDA_FORGE_URL}
+        mirrors[CONDA_FORGE_URL] = (own.rstrip("/"),)
+    return mirrors
+
+
+def _engine(environ: Mapping[str, str]) -> str | None:
+    """`COMFY_ENV_ENGINE`; "auto" says the same as nothing."""
+    wanted = _first(environ.get("COMFY_ENV_ENGINE"))
+    return None if wanted == "auto" else wanted
 
 
 def _uv_file_indexes(uv: ToolOptions) -> tuple[str | None, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from comfy_env_core.building.locks.model import CondaPackage
 from comfy_env_core.building.locks.pixi_lock import pixi_lock_text
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
+from comfy_env_core.building.toml_text import toml_string, toml_value
 from comfy_env_core.building.user_settings import DEFAULT_INDEX_URL, UserSettings
 from comfy_env_core.config import Requirement
 from comfy_env_core.environments.store import Store
@@ -170,7 +171,6 @@ def _request(
     specs += [match_spec(name, requirement) for name, requirement in wanted.items()]
     constraints = plan.passthrough.get("constraints", {})
     workspace_table = {**plan.passthrough.get("project", {}), **plan.passthrough.get("workspace", {})}
-    system = settings.system_certificates or settings.ca_bundle is not None
     channels = (entry for entry in workspace_table.get("channels", ()) if isinstance(entry, Mapping))
     of_packages = isinstance(plan.passthrough.get("exclude-newer"), Mapping)
     if of_packages or any("exclude-newer" in channel for channel in channels):
@@ -192,8 +192,21 @@ def _request(
         "strategy": workspace_table.get("solve-strategy", "highest"),
         "exclude_newer": newest.isoformat() if newest else None,
         "config_files": [str(path) for path in settings.conda_files],
-        "config": 'tls-root-certs = "system"\n' if system else "",
+        "config": _configuration(settings),
     }
+
+
+def _configuration(settings: UserSettings) -> str:
+    """What the user's files do not say, or not alone, as lines of rattler's configuration."""
+    lines = []
+    if settings.system_certificates or settings.ca_bundle is not None:
+        lines.append('tls-root-certs = "system"')
+    if settings.conda_mirrors:
+        lines.append("[mirrors]")
+        lines += [
+            f"{toml_string(url)} = {toml_value(list(urls))}" for url, urls in settings.conda_mirrors.items()
+        ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _environment(plan: BuildPlan, store: Store, settings: UserSettings) -> dict[str, str]:

@@ -154,6 +154,27 @@ def test_a_dead_mirror_is_no_channel_for_conda_packages(
     assert raised.value.cause is BuildCause.NO_CHANNEL
 
 
+def test_a_mirror_that_a_variable_names_is_asked(
+    shared_store: Store,
+    workspace: Workspace,
+    engine_tools: EngineTools,
+    tmp_path: Path,
+    channel_settings: UserSettings,
+    channel: tuple[Path, str],
+) -> None:
+    """Nothing of it stands in a file that the engine could read itself."""
+    ((mirror,),) = channel_settings.conda_mirrors.values()
+    environ = {
+        name: value for name, value in channel_settings.environ.items() if not name.startswith("PIXI_")
+    }
+    settings = UserSettings.gather({**environ, "COMFY_ENV_CONDA_MIRROR": mirror + "/"}, tmp_path / "nowhere")
+    assert not settings.conda_files
+    plan = make_plan(tmp_path, text_for(channel[1], 'nobody-has-this = "*"'), settings)
+    with pytest.raises(BuildError) as raised:
+        EmbeddedEngine(shared_store, settings).provision(plan, workspace, RecordingReport())
+    assert raised.value.cause is BuildCause.NO_SUCH_PACKAGE
+
+
 def test_a_pypi_package_may_need_what_only_conda_has(
     shared_store: Store,
     workspace: Workspace,

@@ -89,6 +89,23 @@ def test_mirrors_and_proxies_of_pixi_are_found(tmp_path: Path) -> None:
     assert settings.conda_files == (config,)
 
 
+def test_our_own_mirror_outranks_that_of_pixi(tmp_path: Path) -> None:
+    config = tmp_path / ".pixi/config.toml"
+    config.parent.mkdir()
+    config.write_text(
+        '[mirrors]\n"https://conda.anaconda.org/conda-forge/" = ["https://m/cf"]\n"https://c" = ["https://m/c"]\n'
+    )
+    assert gather(tmp_path, COMFY_ENV_CONDA_MIRROR="https://own/cf/").conda_mirrors == {
+        "https://c": ("https://m/c",),
+        "https://conda.anaconda.org/conda-forge": ("https://own/cf",),
+    }
+
+
+def test_the_engine_may_be_left_to_us_in_words(tmp_path: Path) -> None:
+    assert gather(tmp_path, COMFY_ENV_ENGINE="auto").engine is None
+    assert gather(tmp_path, COMFY_ENV_ENGINE="pixi").engine == "pixi"
+
+
 def test_the_certificate_is_passed_to_both_engines(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.write_text("")
