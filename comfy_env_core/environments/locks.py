@@ -62,6 +62,11 @@ def pypi_lock(store: Store) -> ProcessLock:
     return _lock(store, "pypi")
 
 
+def settings_lock(store: Store) -> ProcessLock:
+    """Held while the settings are read, changed and written."""
+    return _lock(store, "settings")
+
+
 def _lock(store: Store, name: str) -> ProcessLock:
     store.locks_dir.mkdir(parents=True, exist_ok=True)
     return ProcessLock(store.locks_dir / f"{name}.lock")

@@ -78,6 +78,10 @@ class Store:
         return self.root / "installs"
 
     @property
+    def settings_path(self) -> Path:
+        return self.root / "settings.json"
+
+    @property
     def descriptions_dir(self) -> Path:
         return self.root / "descriptions"
 
