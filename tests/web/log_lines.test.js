@@ -188,6 +188,14 @@ describe("what a line says", () => {
     assert.deepEqual(breaksOf("🙂", 2), []);
   });
 
+  test("rows end after a word where one ends in their second half", () => {
+    assert.deepEqual(breaksOf("a bb ccc dd", 8), [5]);
+    assert.deepEqual(breaksOf("aaaaaaaa b", 8), [9]);
+    assert.deepEqual(breaksOf("a bbbbbbbbbb", 8), [8]);
+    assert.deepEqual(breaksOf("aaaaaaaa ", 8), []);
+    assert.deepEqual(breaksOf("日本 日本", 6), [3]);
+  });
+
   test("of a very long line a part is shown, with the match in it", () => {
     const line = "x".repeat(10_000);
     assert.deepEqual(shownPart(line), { from: 0, end: SHOWN_CHARACTERS });

@@ -99,10 +99,10 @@ describe("the search", () => {
     assert.equal(search.indexOf(second), 1);
   });
 
-  test("the nearest match is the first one from a line on, else the first of all", () => {
+  test("the nearest match is the first one from a line on, else the last one before", () => {
     const search = searched(linesWith("m\nx\nm\nx\n"), "m");
     assert.equal(search.nearest(1).key, 2);
-    assert.equal(search.nearest(3).key, 0);
+    assert.equal(search.nearest(3).key, 2);
     assert.equal(searched(linesWith("x\n"), "m").nearest(0), null);
   });
 

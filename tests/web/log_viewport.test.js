@@ -80,13 +80,22 @@ describe("rows", () => {
     assert.equal(rows.count, 5);
     const found = Array.from({ length: 5 }, (_, index) => rows.at(index));
     assert.deepEqual(found, [
-      { key: 0, from: 0, end: 3 },
-      { key: 0, from: 3, end: 6 },
-      { key: 0, from: 6, end: 8 },
-      { key: 1, from: 0, end: 0 },
-      { key: 2, from: 0, end: 3 },
+      { key: 0, from: 0, end: 3, hidden: 0 },
+      { key: 0, from: 3, end: 6, hidden: 0 },
+      { key: 0, from: 6, end: 8, hidden: 0 },
+      { key: 1, from: 0, end: 0, hidden: 0 },
+      { key: 2, from: 0, end: 3, hidden: 0 },
     ]);
     assert.deepEqual([rows.rowOf(0), rows.rowOf(0, 7), rows.rowOf(1), rows.rowOf(2, 2)], [0, 2, 3, 4]);
+  });
+
+  test("each letter is in the row that shows it", () => {
+    const text = "one two three 日本 four-and-a-half five";
+    const rows = new WrappedRows(linesWith(text + "\n"), 9);
+    for (let letter = 0; letter < text.length; letter += 1) {
+      const { from, end } = rows.at(rows.rowOf(0, letter));
+      assert.ok(from <= letter && letter < end, `letter ${letter} is not in ${from} to ${end}`);
+    }
   });
 
   test("wrapped rows take up lines at both ends and lines that went on", () => {
@@ -101,13 +110,21 @@ describe("rows", () => {
     lines.offer({ log: "a", start: 992, end: 1000, text: "1234567\n" });
     rows.update();
     assert.equal(rows.count, 7);
-    assert.deepEqual(rows.at(0), { key: -1, from: 0, end: 3 });
+    assert.deepEqual(rows.at(0), { key: -1, from: 0, end: 3, hidden: 0 });
+  });
+
+  test("of a very long line the last row says how much is hidden, wrapped or not", () => {
+    const lines = linesWith("x".repeat(2500) + "\n");
+    assert.equal(new StraightRows(lines).at(0).hidden, 500);
+    const wrapped = new WrappedRows(lines, 1000);
+    assert.equal(wrapped.count, 2);
+    assert.deepEqual([wrapped.at(0).hidden, wrapped.at(1).hidden], [0, 500]);
   });
 
   test("unwrapped rows are the lines", () => {
     const rows = new StraightRows(linesWith("one\ntwo\n"));
     assert.equal(rows.count, 2);
-    assert.deepEqual(rows.at(1), { key: 1, from: 0, end: 3 });
+    assert.deepEqual(rows.at(1), { key: 1, from: 0, end: 3, hidden: 0 });
     assert.equal(rows.rowOf(1), 1);
   });
 

@@ -7,7 +7,7 @@
  */
 
 import { Deque } from "./deque.js";
-import { linesOf } from "./text.js";
+import { cellsOf, linesOf, SHOWN_CHARACTERS } from "./text.js";
 
 /** @typedef {{ log: string, start: number, end: number, text: string }} Piece of a log; places in bytes. */
 /** @typedef {"added" | "known" | "gap" | "other-log"} Fit */
@@ -32,6 +32,8 @@ export class LogLines {
   end = 0;
   /** Letters held. */
   characters = 0;
+  /** Cells that the widest line needed so far, as far as lines are shown. */
+  widest = 0;
   /** Counts what changed lines that were there before: an ended one that went on, or another log. */
   revision = 0;
 
@@ -73,7 +75,7 @@ export class LogLines {
     this.#isOpen = false;
     this.log = piece.log;
     this.start = this.end = piece.start;
-    this.characters = 0;
+    this.characters = this.widest = 0;
     this.revision += 1;
     this.#append(piece);
   }
@@ -97,9 +99,10 @@ export class LogLines {
       this.revision += 1;
     }
     this.#lines.append(lines);
-    if (added > 0) this.#isOpen = !piece.text.endsWith("\n");
     this.end = piece.end;
-    if (added > 0) this.#pieces.append([this.#count(piece, lines.length)]);
+    if (added === 0) return;
+    this.#isOpen = !piece.text.endsWith("\n");
+    this.#pieces.append([this.#count(piece, lines)]);
     this.#dropOldest();
   }
 
@@ -107,14 +110,17 @@ export class LogLines {
   #prepend(piece) {
     const lines = linesOf(piece.text);
     this.#lines.prepend(lines);
-    this.#pieces.prepend([this.#count(piece, lines.length)]);
+    this.#pieces.prepend([this.#count(piece, lines)]);
     this.start = piece.start;
   }
 
-  /** @param {Piece} piece @param {number} lines */
+  /** @param {Piece} piece @param {string[]} lines that it added */
   #count(piece, lines) {
+    for (const line of lines) {
+      if (line.length * 2 > this.widest) this.widest = Math.max(this.widest, cellsOf(line.slice(0, SHOWN_CHARACTERS)));
+    }
     this.characters += piece.text.length;
-    return { start: piece.start, lines, characters: piece.text.length };
+    return { start: piece.start, lines: lines.length, characters: piece.text.length };
   }
 
   #dropOldest() {

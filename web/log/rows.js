@@ -7,7 +7,11 @@
 import { breaksOf, cellsOf, shownPart } from "./text.js";
 
 /** @typedef {import("./lines.js").LogLines} LogLines */
-/** @typedef {{ key: number, from: number, end: number }} Row a part of a line, by letters. */
+/**
+ * A part of a line, by letters. `hidden`: how many of the line follow that no row shows, 0 but for the last row of a very
+ * long line.
+ * @typedef {{ key: number, from: number, end: number, hidden: number }} Row
+ */
 /** @typedef {StraightRows | WrappedRows} Rows */
 
 /** Each line is one row. */
@@ -26,7 +30,9 @@ export class StraightRows {
   /** @param {number} index @param {number} [match] a letter that must be shown @returns {Row} */
   at(index, match) {
     const key = this.#lines.firstKey + index;
-    return { key, ...shownPart(this.#lines.at(key), match) };
+    const line = this.#lines.at(key);
+    const { from, end } = shownPart(line, match);
+    return { key, from, end, hidden: line.length - end };
   }
 
   /** @param {number} key of a line @returns {number} the index of its row. */
@@ -64,17 +70,17 @@ export class WrappedRows {
     const key = this.#firstKey + line;
     const text = this.#lines.at(key);
     const { end } = shownPart(text);
-    const breaks = [0, ...breaksOf(text.slice(0, end), this.#columns), end];
+    const places = [0, ...breaksOf(text.slice(0, end), this.#columns), end];
     const part = index - this.#startOf(line);
-    return { key, from: breaks[part], end: breaks[part + 1] };
+    const isLast = places[part + 1] === end;
+    return { key, from: places[part], end: places[part + 1], hidden: isLast ? text.length - end : 0 };
   }
 
   /** @param {number} key @param {number} [letter] @returns {number} the index of the row that has this letter of it. */
   rowOf(key, letter = 0) {
     const text = this.#lines.at(key);
-    const shown = Math.min(letter, shownPart(text).end - 1);
-    const breaks = breaksOf(text.slice(0, shown + 1), this.#columns);
-    return this.#startOf(key - this.#firstKey) + breaks.length;
+    const breaks = breaksOf(text.slice(0, shownPart(text).end), this.#columns);
+    return this.#startOf(key - this.#firstKey) + breaks.filter((place) => place <= letter).length;
   }
 
   update() {

@@ -58,11 +58,11 @@ export class LogSearch {
     return found;
   }
 
-  /** @param {number} key @returns {Match | null} the first one in that line or after it, else the first of all. */
+  /** @param {number} key @returns {Match | null} the first one in that line or after it, else the last one before. */
   nearest(key) {
     if (this.count === 0) return null;
     const index = this.#firstFrom(key, 0);
-    return this.at(index < this.count ? index : 0);
+    return this.at(Math.min(index, this.count - 1));
   }
 
   /** @param {Match} match @param {1 | -1} step @returns {Match} the next one or the one before, round the ends. */

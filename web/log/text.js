@@ -77,27 +77,33 @@ function cellsOfUnit(text, index) {
 }
 
 /**
- * Where a text is broken to fit into so many cells: the beginning of every row but the first.
+ * Where a text is broken to fit into so many cells: the beginning of every row but the first. After a space if there is one in
+ * the second half of the row, which may then hang over the edge.
  * @param {string} text @param {number} columns at least 2 @returns {number[]}
  */
 export function breaksOf(text, columns) {
   const breaks = [];
-  if (NARROW.test(text)) {
-    for (let index = columns; index < text.length; index += columns) breaks.push(index);
-    return breaks;
+  const isNarrow = NARROW.test(text);
+  for (let from = 0; ; ) {
+    const fit = isNarrow ? from + columns : fittingEnd(text, from, columns);
+    if (fit >= text.length) return breaks;
+    const space = text.lastIndexOf(" ", fit);
+    from = space > from + columns / 2 ? space + 1 : fit;
+    if (from === text.length) return breaks;
+    breaks.push(from);
   }
+}
+
+/** @param {string} text @param {number} from @param {number} columns @returns {number} the end of what fits, at least a letter. */
+function fittingEnd(text, from, columns) {
   let cells = 0;
-  for (let index = 0; index < text.length; ) {
+  for (let index = from; index < text.length; ) {
     const units = isPair(text, index) ? 2 : 1;
-    const wide = units === 2 ? 2 : cellsOfUnit(text, index);
-    if (cells + wide > columns && cells > 0) {
-      breaks.push(index);
-      cells = 0;
-    }
-    cells += wide;
+    cells += units === 2 ? 2 : cellsOfUnit(text, index);
+    if (cells > columns && index > from) return index;
     index += units;
   }
-  return breaks;
+  return text.length;
 }
 
 /**

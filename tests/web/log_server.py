@@ -1,0 +1,230 @@
+"""One log behind the routes and the websocket that the log view uses: written to as a test wants, by a real HTTP server.
+
+    with LogServer() as server:
+        server.log.write("first\\n")
+        page.goto(server.url)          # a page with nothing but the view of this log; `view` is a global there
+
+What the page gets is the project's own `web/`, with the policy that ComfyUI sends when it allows nothing remote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+SOURCE = {"kind": "worker", "id": "pack/nodes"}
+LEASE_S = 3.0
+MOST_BYTES = 1024 * 1024
+POLICY = "default-src 'self'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; connect-src 'self' ws:"
+
+PAGE = """<!doctype html>
+<html lang="en" style="color-scheme: %(scheme)s">
+<meta charset="utf-8"><title>log</title>
+<link rel="icon" href="data:,">
+<style>body { margin: 0; padding: 8px; } %(theme)s</style>
+<div id="place"></div>
+<script type="module">
+  import { LogView } from "./web/views/log.js";
+  import { ownTransport, Server } from "./web/server.js";
+  import { translator } from "./web/strings.js";
+
+  const root = document.getElementById("place").attachShadow({ mode: "open" });
+  const links = ["panel.css", "views/log.css"].map((name) => {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = new URL(`./web/${name}`, location.href);
+    root.append(link);
+    return new Promise((done) => (link.onload = done));
+  });
+  await Promise.all(links);
+  window.show = () => {
+    const server = new Server(ownTransport());
+    window.view = new LogView({ server, source: %(source)s, t: translator("en") });
+    root.append(view.element);
+  };
+  if (!location.hash.includes("later")) window.show();
+</script>
+</html>"""
+THEMES = {
+    "dark": ":root { --bg-color: #171718; --fg-color: #fff; } body { background: #171718; }",
+    "light": ":root { --bg-color: #fff; --fg-color: #171718; } body { background: #fff; }",
+}
+
+
+class WrittenLog:
+    """What a log holds, and the pages of it as the API gives them: whole lines, places in bytes."""
+
+    def __init__(self) -> None:
+        self.content = b""
+        self.name = "log-1"
+        self.has_ended = False
+
+    def page(self, start: int, limit: int) -> dict[str, Any]:
+        """Whole lines from the first that begins at `start` or after it, at most `limit` bytes."""
+        limit = min(limit, MOST_BYTES)
+        if start > 0 and self.content[start - 1 : start] != b"\n":
+            start = self.content.find(b"\n", start) + 1 or len(self.content)
+        end = min(start + limit, len(self.content))
+        if not (self.has_ended and end == len(self.content)):
+            end = max(self.content.rfind(b"\n", start, end) + 1, start)
+        return self._piece(start, end) | {"size": len(self.content)}
+
+    def tail(self, lines: int) -> dict[str, Any]:
+        at = len(self.content)
+        for _ in range(lines + 1):
+            at = self.content.rfind(b"\n", 0, at)
+            if at < 0:
+                break
+        return self.page(at + 1, MOST_BYTES)
+
+    def piece(self, start: int) -> dict[str, Any]:
+        return self._piece(start, len(self.content))
+
+    def _piece(self, start: int, end: int) -> dict[str, Any]:
+        return {"log": self.name, "start": start, "end": end, "text": self.content[start:end].decode()}
+
+
+class LogServer:
+    """Use as a context manager.
+
+    - `sends`: whether pieces are sent as events; without, followers hear nothing.
+    - `refusal`: what every request for the log is answered with instead, as (status, code, message, remedy).
+    - `asked`: the requests for the log so far, as "METHOD path?query".
+    """
+
+    def __init__(self, scheme: str = "dark") -> None:
+        self.log = WrittenLog()
+        self.sends = True
+        self.refusal: tuple[int, str, str, str] | None = None
+        self.asked: list[str] = []
+        self.url = ""
+        self._scheme = scheme
+        self._followers: set[str] = set()
+        self._sockets: dict[str, web.WebSocketResponse] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="log server", daemon=True)
+        self._runner: web.AppRunner | None = None
+
+    def __enter__(self) -> LogServer:
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def write(self, text: str) -> None:
+        """Adds to the log, and tells the followers. Returns when that is sent."""
+        self._call(self._write(text.encode()))
+
+    def begin(self, text: str) -> None:
+        """Another log takes this one's place, as at the next build."""
+        self._call(self._begin(text.encode()))
+
+    def disconnect(self) -> None:
+        """Closes the websockets; pages connect again."""
+        self._call(self._disconnect())
+
+    @property
+    def is_followed(self) -> bool:
+        return bool(self._followers & self._sockets.keys())
+
+    def _call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _start(self) -> None:
+        app = web.Application(middlewares=[self._guard])
+        log = "/comfy-env/workers/{site}/log"
+        app.router.add_get("/comfy-env/", self._page)
+        app.router.add_get(log, self._read)
+        app.router.add_post(log + "/follow", self._follow)
+        app.router.add_delete(log + "/follow", self._unfollow)
+        app.router.add_get("/ws", self._socket)
+        app.router.add_static("/comfy-env/web/", WEB)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/comfy-env/"
+
+    async def _stop(self) -> None:
+        await self._disconnect()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if "/log" in request.path and request.path.startswith("/comfy-env/workers/"):
+            self.asked.append(f"{request.method} {request.path_qs}")
+            if self.refusal is not None:
+                status, code, message, remedy = self.refusal
+                error = {"code": code, "message": message, "remedy": remedy}
+                return web.json_response({"error": error}, status=status)
+        response: web.StreamResponse = await handler(request)
+        if not isinstance(response, web.WebSocketResponse):
+            response.headers["Content-Security-Policy"] = POLICY
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _page(self, request: web.Request) -> web.Response:
+        text = PAGE % {"scheme": self._scheme, "theme": THEMES[self._scheme], "source": json.dumps(SOURCE)}
+        return web.Response(text=text, content_type="text/html")
+
+    async def _read(self, request: web.Request) -> web.Response:
+        query = {name: int(value) for name, value in request.query.items()}
+        if "tail" in query:
+            return web.json_response(self.log.tail(query["tail"]))
+        return web.json_response(self.log.page(query["from"], query["limit"]))
+
+    async def _follow(self, request: web.Request) -> web.Response:
+        self._followers.add((await request.json())["client_id"])
+        return web.json_response({"log": self.log.name, "end": len(self.log.content), "lease_s": LEASE_S})
+
+    async def _unfollow(self, request: web.Request) -> web.Response:
+        self._followers.discard((await request.json())["client_id"])
+        return web.json_response({})
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        client_id = request.query["clientId"]
+        self._sockets[client_id] = socket
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                break
+        self._sockets.pop(client_id, None)
+        return socket
+
+    async def _write(self, content: bytes) -> None:
+        start = len(self.log.content)
+        self.log.content += content
+        await self._tell(start)
+
+    async def _begin(self, content: bytes) -> None:
+        self.log.name = f"log-{int(self.log.name[4:]) + 1}"
+        self.log.content = content
+        await self._tell(0)
+
+    async def _tell(self, start: int) -> None:
+        if not self.sends:
+            return
+        event = {"type": "comfy-env.log", "data": {"source": SOURCE, **self.log.piece(start)}}
+        for client_id, socket in list(self._sockets.items()):
+            if client_id in self._followers:
+                await socket.send_json(event)
+
+    async def _disconnect(self) -> None:
+        for socket in list(self._sockets.values()):
+            await socket.close()
