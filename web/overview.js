@@ -16,6 +16,10 @@ const ORDER = /** @type {const} */ (["failed", "mistake", "stale", "unbuilt", "b
 
 /** @type {ReadonlySet<PackState>} */
 const NEED_SOMEBODY = new Set(["failed", "mistake", "stale", "unbuilt"]);
+/** @typedef {"attention" | "building" | "ready"} Group */
+
+/** @type {ReadonlySet<string>} */
+const BUILDABLE = new Set(["failed", "stale", "unbuilt"]);
 /** @type {ReadonlySet<PackState>} */
 const UNDER_WAY = new Set(["building", "queued", "describing"]);
 /** @type {ReadonlySet<string>} states of a build that has not ended */
@@ -71,6 +75,15 @@ function card(name, sites, pack, state) {
 }
 
 /**
+ * @param {Card} card
+ * @returns {Group} who has to do something next: somebody, the machine, nobody
+ */
+export function groupOf({ state }) {
+  if (NEED_SOMEBODY.has(state)) return "attention";
+  return UNDER_WAY.has(state) ? "building" : "ready";
+}
+
+/**
  * @param {SiteJson} site
  * @param {State} state
  * @returns {PackState}
@@ -106,14 +119,16 @@ export function elapsedS(build, now_s) {
 
 /**
  * @param {Card[]} cards
- * @returns {{ all: number, ready: number, building: number, attention: number, nodes: number }}
+ * @returns {{ all: number, ready: number, building: number, attention: number, toBuild: number, nodes: number }} `toBuild`: how
+ *   many a build may help
  */
 export function totals(cards) {
   return {
     all: cards.length,
-    ready: cards.filter(({ state }) => state === "ready").length,
-    building: cards.filter(({ state }) => UNDER_WAY.has(state)).length,
-    attention: cards.filter(({ state }) => NEED_SOMEBODY.has(state)).length,
+    ready: cards.filter((card) => groupOf(card) === "ready").length,
+    building: cards.filter((card) => groupOf(card) === "building").length,
+    attention: cards.filter((card) => groupOf(card) === "attention").length,
+    toBuild: cards.filter(({ sites }) => sites.some(({ state }) => BUILDABLE.has(state))).length,
     nodes: cards.reduce((sum, card) => sum + card.nodes, 0),
   };
 }

@@ -4,9 +4,34 @@
 import { Model } from "./model.js";
 import { mountPanel } from "./panel.js";
 import { ownTransport, Server } from "./server.js";
+import { known } from "./strings.js";
+
+/** @import { Section, Target } from "./types.js" */
+
+/**
+ * The address remembers what is shown, so that a reload shows it again: #packs/some-pack.
+ * @returns {Target}
+ */
+function targetInAddress() {
+  const [section, pack] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  if (section !== "packs") return { section: SECTIONS.has(section) ? /** @type {Section} */ (section) : "packs" };
+  return pack ? { section, pack } : { section };
+}
+
+/** @param {Target} target */
+function rememberInAddress({ section, pack }) {
+  const hash = [section, ...(pack ? [pack] : [])].map(encodeURIComponent).join("/");
+  if (location.hash.slice(1) !== hash) history.pushState(null, "", `#${hash}`);
+}
+
+const SECTIONS = new Set(["packs", "workers", "disk", "settings", "help"]);
+
+const language = new URLSearchParams(location.search).get("language") ?? navigator.language;
+document.documentElement.lang = known(language);
 
 const server = new Server(ownTransport());
 const model = new Model(server);
 const place = /** @type {HTMLElement} */ (document.getElementById("panel"));
-mountPanel(place, { model, server, language: navigator.language });
-model.start();
+const panel = mountPanel(place, { model, server, language, target: targetInAddress(), onShow: rememberInAddress });
+addEventListener("popstate", () => panel.show(targetInAddress()));
+void model.start();

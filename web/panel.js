@@ -97,6 +97,8 @@ class MountedPanel {
   #failure = null;
   /** @type {() => void} */
   #unsubscribe = () => {};
+  /** @type {string | null} a selector of what gets the focus at the next drawing */
+  #focusNext = null;
   #frame = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #tick;
@@ -119,6 +121,7 @@ class MountedPanel {
 
   /** @param {Target} target */
   show(target) {
+    this.#focusNext = whereFocusGoes(this.#target, target);
     this.#target = target;
     this.#options.onShow?.(target);
     this.#drawSoon();
@@ -161,7 +164,14 @@ class MountedPanel {
     this.#disposeOfTheRest();
     // A card that moved up in the list was taken out and put in again, which takes the focus from it.
     if (focused instanceof HTMLElement && focused !== this.#shadow.activeElement) focused.focus({ preventScroll: true });
+    this.#giveFocus();
     this.#tickWhileBuilding();
+  }
+
+  #giveFocus() {
+    const wanted = this.#focusNext;
+    this.#focusNext = null;
+    if (wanted) /** @type {HTMLElement | null} */ (this.#shadow.querySelector(wanted))?.focus();
   }
 
   /** @returns {Panel} */
@@ -282,4 +292,18 @@ class MountedPanel {
     links[0].onload = links[0].onerror = reveal;
     return links;
   }
+}
+
+/**
+ * Whoever opens something is taken to its heading, and whoever closes it back to where it was opened.
+ * @param {Target} before
+ * @param {Target} after
+ * @returns {string | null} a selector
+ */
+function whereFocusGoes(before, after) {
+  if (after.pack !== undefined && after.pack !== before.pack) return "[data-takes-focus]";
+  if (after.section === before.section && before.pack !== undefined && after.pack === undefined) {
+    return `[data-pack="${CSS.escape(before.pack)}"] .card-name`;
+  }
+  return null;
 }

@@ -95,7 +95,7 @@ function lostBanner({ state, t }) {
  * @param {() => void} forget
  */
 function failureBanner({ t }, failure, forget) {
-  return html`<div role="alert">
+  return html`<div class="alerts" role="alert">
     ${failure
       ? html`<p class="note is-failed">
           ${icon("failed")}<span><strong>${failure.message}</strong> ${failure.remedy}</span>
