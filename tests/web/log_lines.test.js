@@ -189,7 +189,7 @@ describe("what a line says", () => {
   });
 
   test("rows end after a word where one ends in their second half", () => {
-    assert.deepEqual(breaksOf("a bb ccc dd", 8), [5]);
+    assert.deepEqual(breaksOf("a bbb cccc dd", 8), [6]);
     assert.deepEqual(breaksOf("aaaaaaaa b", 8), [9]);
     assert.deepEqual(breaksOf("a bbbbbbbbbb", 8), [8]);
     assert.deepEqual(breaksOf("aaaaaaaa ", 8), []);

@@ -1,4 +1,4 @@
-"""One log behind the routes and the websocket that the log view uses: written to as a test wants, by a real HTTP server.
+"""One log behind the routes and the websocket that the log view uses, on a real HTTP server; written to as a test wants.
 
     with LogServer() as server:
         server.log.write("first\\n")
@@ -22,7 +22,15 @@ WEB = Path(__file__).resolve().parents[2] / "web"
 SOURCE = {"kind": "worker", "id": "pack/nodes"}
 LEASE_S = 3.0
 MOST_BYTES = 1024 * 1024
-POLICY = "default-src 'self'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; connect-src 'self' ws:"
+POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "script-src 'self' 'unsafe-inline'",
+        "style-src 'self' 'unsafe-inline'",
+        "connect-src 'self' ws:",
+    ]
+)
 
 PAGE = """<!doctype html>
 <html lang="en" style="color-scheme: %(scheme)s">
@@ -66,15 +74,14 @@ class WrittenLog:
         self.name = "log-1"
         self.has_ended = False
 
-    def page(self, start: int, limit: int) -> dict[str, Any]:
-        """Whole lines from the first that begins at `start` or after it, at most `limit` bytes."""
-        limit = min(limit, MOST_BYTES)
-        if start > 0 and self.content[start - 1 : start] != b"\n":
-            start = self.content.find(b"\n", start) + 1 or len(self.content)
-        end = min(start + limit, len(self.content))
-        if not (self.has_ended and end == len(self.content)):
-            end = max(self.content.rfind(b"\n", start, end) + 1, start)
-        return self._piece(start, end) | {"size": len(self.content)}
+    def page(self, offset: int, limit: int) -> dict[str, Any]:
+        """The lines from the one in which `offset` lies to the last that ends within `limit` bytes, at least one."""
+        whole = self.content if self.has_ended else self.content[: self.content.rfind(b"\n") + 1]
+        start = whole.rfind(b"\n", 0, offset) + 1
+        stop = min(offset + min(limit, MOST_BYTES), len(whole))
+        if stop < len(whole):
+            stop = max(whole.rfind(b"\n", start, stop) + 1, whole.find(b"\n", offset) + 1)
+        return self._piece(min(start, stop), stop) | {"size": len(self.content)}
 
     def tail(self, lines: int) -> dict[str, Any]:
         at = len(self.content)
