@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from comfy_env_core.discovery import Scan, Site
+from comfy_env_core.discovery import Scan, Site, read_site
 from comfy_env_core.environments.installs import record as record_install
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
@@ -29,6 +29,7 @@ from comfy_env_core.sites.workers import SiteWorkers
 
 if TYPE_CHECKING:
     from comfy_env_core.building.jobs import Builder, JobSnapshot
+    from comfy_env_core.building.plan import BuildPlan
     from comfy_env_core.supervision import WorkerCall, WorkerPool, WorkerSpec
 
 log = logging.getLogger("comfy-env")
@@ -180,6 +181,17 @@ class Manager:
     def names_of(self, environment_id: str) -> str:
         """The sites that use an environment, for people."""
         return ", ".join(sorted(runtime.id for runtime in self._users_of(environment_id))) or environment_id
+
+    def plan(self, runtime: SiteRuntime, platform_name: str | None = None) -> BuildPlan:
+        """What would be built by what the site's file says now, here or on another platform without a GPU.
+
+        Changes nothing, and asks no network. Raises BuildError for a file that cannot become an environment there.
+        """
+        site = read_site(runtime.site.pack, runtime.site.config_path)
+        nested = self.scan.nested(runtime.site)
+        if platform_name is None:
+            return self._parts.planner.plan(site, nested)
+        return self._parts.planner.plan_elsewhere(site, nested, platform_name)
 
     def builds(self) -> tuple[JobSnapshot, ...]:
         """The last build of each environment that this process began, under way or ended."""

@@ -57,6 +57,7 @@ UNKNOWN_ENVIRONMENT = Refusal(404, "unknown_environment", "No environment has th
 UNKNOWN_SITE = Refusal(404, "unknown_site", "No isolated directory has this id.")
 UNKNOWN_PACK = Refusal(404, "unknown_pack", "No pack has this name.")
 UNKNOWN_JOB = Refusal(404, "unknown_job", "No job has this id, or it ended long ago.")
+NO_FILE = Refusal(404, "no_file", "There is no such file.")
 NO_LOG = Refusal(404, "no_log", "Nothing was written yet.")
 WRONG_METHOD = Refusal(405, "wrong_method", "The path exists, for other methods.")
 BUSY = Refusal(409, "busy", "Something else is going on with it.")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from comfy_env_core.api import status
+from comfy_env_core.api import environments, packs, status
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.guard import guard
 from comfy_env_core.api.mounting import Mounting
@@ -18,7 +18,11 @@ _THREADS = 8
 
 def operations(backend: Backend) -> list[Operation]:
     """All of them, in the order of the OpenAPI document."""
-    return [*status.operations(backend)]
+    return [
+        *status.operations(backend),
+        *packs.operations(backend),
+        *environments.operations(backend),
+    ]
 
 
 def add_routes(routes: web.RouteTableDef, backend: Backend) -> None:

@@ -71,17 +71,32 @@ class Planner:
         except ConfigError as error:
             raise BuildError(BuildCause.CONFIG, str(error), "", path) from error
 
-    def _plan_of_file(self, site: Site, nested: Collection[Path]) -> BuildPlan:
+    def plan_elsewhere(self, site: Site, nested: Collection[Path], platform_name: str) -> BuildPlan:
+        """The plan for another platform, without a GPU and without any lock; this one's own if it is the one named.
+
+        Raises as `plan`, and UnknownPlatform.
+        """
+        from comfy_env_core.building.elsewhere import machine_elsewhere  # see `_plan_of_file`
+
+        if platform_name == Platform.current().name:
+            return self.plan(site, nested)
+        return self._plan_of_file(site, nested, machine_elsewhere(self._host, platform_name, "none"))
+
+    def _plan_of_file(
+        self, site: Site, nested: Collection[Path], machine: tuple[Platform, HostPython] | None = None
+    ) -> BuildPlan:
+        """`machine`: None for the one here."""
         # Only here: a start at which every key is known plans nothing, and reading sources and metadata takes long.
         from comfy_env_core.building.plan import plan_build
         from comfy_env_core.discovery.host_use import host_use
 
         if site.spec is None:
             raise BuildError(BuildCause.CONFIG, str(site.error), "", site.config_path)
+        platform, host = machine or (Platform.current(), self._host)
         plan = plan_build(
             site.spec,
-            platform=Platform.current(),
-            host=self._host,
+            platform=platform,
+            host=host,
             host_use=host_use(site.directory, nested, site.pack.path),
             comfyui_requirements=self._comfyui_requirements,
             settings=self._settings(),

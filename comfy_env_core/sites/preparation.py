@@ -162,6 +162,7 @@ class Preparation:
                     self.builder.submit(job.plan, (), priority)
             return
         self.read_again(runtime)
+        runtime.environment = None  # the file may ask for another by now
         if runtime.state is not SiteState.UNBUILT:
             self._move(runtime, SiteState.UNBUILT)
         self.assess(runtime)
