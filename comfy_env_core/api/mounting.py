@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
 from aiohttp import web
 
+from comfy_env_core.api.bodies import read_body
 from comfy_env_core.api.operation import PREFIX, Ask, FileAnswer, Operation
-from comfy_env_core.api.refusals import (
-    BAD_REQUEST,
-    INTERNAL,
-    TOO_LARGE,
-    UNKNOWN_ROUTE,
-    WRONG_METHOD,
-    Refused,
-)
+from comfy_env_core.api.refusals import BAD_REQUEST, INTERNAL, UNKNOWN_ROUTE, WRONG_METHOD, Refused
 from comfy_env_core.api.schema import Mismatch, check, from_text, inline_schema
 
 log = logging.getLogger("comfy-env.api")
 
-#: The longest body that any operation expects is a few hundred bytes.
-LARGEST_BODY_BYTES = 64 * 1024
-#: Answers change from one moment to the next, and nobody but the asker may keep them.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+#: Answers change from one moment to the next, nobody but the asker may keep them, and no other page may embed them.
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 #: Raises Refused for a request that nobody here should answer. The flag: whether the operation changes anything.
 Guard = Callable[[web.Request, bool], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Mounting:
@@ -47,74 +45,102 @@ class Mounting:
             routes.route(operation.method, PREFIX + operation.path)(self._answering(operation))
             methods.setdefault(operation.path, []).append(operation.method)
         for path, allowed in methods.items():
-            routes.route("*", PREFIX + path)(self._refusing_method(allowed))
-        routes.route("*", PREFIX + "/{path:.*}")(self._unknown)
+            routes.route("*", PREFIX + path)(refusing_method(self._guard, allowed))
+        routes.route("*", PREFIX + "/{path:.*}")(refusing(self._unknown))
 
-    def _answering(self, operation: Operation) -> Callable[[web.Request], Any]:
+    def _answering(self, operation: Operation) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            try:
-                self._guard(request, operation.changes)
-                ask = Ask(
-                    dict(request.match_info), _query(request, operation), await _body(request, operation)
-                )
-                loop = asyncio.get_running_loop()
-                return _response(
-                    operation, await loop.run_in_executor(self._executor, operation.handler, ask)
-                )
-            except Refused as refused:
-                return refusal(refused)
-            except Exception as error:  # the boundary: whatever it is, the page gets our shape of it
-                log.exception("%s %s failed", request.method, operation.path)
-                return refusal(
-                    INTERNAL.because(
-                        f"{operation.method} {operation.path} failed: {type(error).__name__}: {error}",
-                        "Please report it with the log of ComfyUI.",
-                    )
-                )
-
-        return answer
-
-    def _refusing_method(self, allowed: list[str]) -> Callable[[web.Request], Any]:
-        async def refuse(request: web.Request) -> web.Response:
-            refused = WRONG_METHOD.because(
-                f"{request.path!r} does not take {request.method}.", f"Use {' or '.join(allowed)}."
+            self._guard(request, operation.changes)
+            body = await read_body(request, operation) if operation.changes else {}
+            ask = Ask(dict(request.match_info), _query(request, operation), body)
+            loop = asyncio.get_running_loop()
+            # Writing a large answer as JSON takes as long as making it: both are done on the thread.
+            answered = await loop.run_in_executor(
+                self._executor, lambda: _answer(operation, operation.handler(ask))
             )
-            return refusal(refused, {"Allow": ", ".join(allowed)})
+            return answered.as_response()
 
-        return refuse
+        return refusing(answer)
 
-    async def _unknown(self, request: web.Request) -> web.Response:
-        return refusal(
-            UNKNOWN_ROUTE.because(
-                f"There is nothing at {request.path!r}.", f"{PREFIX}/openapi.json lists what there is."
-            )
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        self._guard(request, False)
+        raise UNKNOWN_ROUTE.because(
+            f"There is nothing at {request.path!r}.", f"GET {PREFIX}/openapi.json lists what there is."
         )
 
 
+def refusing_method(guard: Guard, allowed: list[str]) -> Handler:
+    """Answers requests whose method nothing at this path takes."""
+    names = [*allowed, "HEAD"] if "GET" in allowed else allowed
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        guard(request, False)
+        refused = WRONG_METHOD.because(
+            f"{request.path!r} does not take {request.method}.", f"Use {' or '.join(allowed)}."
+        )
+        return refusal(refused, {"Allow": ", ".join(names)})
+
+    return refusing(refuse)
+
+
+def refusing(handler: Handler) -> Handler:
+    """The handler, whose refusals become answers, and whose mistakes do too."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return refusal(refused)
+        except Exception as error:  # the boundary: whatever it is, the page gets our shape of it
+            log.exception("%s %s failed", request.method, request.path)
+            return refusal(
+                INTERNAL.because(
+                    f"{request.method} {request.path} failed: {type(error).__name__}: {error}",
+                    "Please report it with the log of ComfyUI.",
+                )
+            )
+
+    return answer
+
+
 def refusal(refused: Refused, headers: Mapping[str, str] | None = None) -> web.Response:
-    return _json(refused.as_json(), refused.refusal.status, headers)
+    return dataclasses.replace(
+        _json(refused.as_json(), refused.refusal.status), headers=headers or {}
+    ).as_response()
 
 
-def _response(operation: Operation, value: Any) -> web.Response:
+@dataclasses.dataclass(frozen=True)
+class _Answered:
+    """What is sent: made on any thread, while aiohttp's responses belong to the event loop."""
+
+    status: int
+    content: bytes
+    media_type: str
+    charset: str | None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def as_response(self) -> web.Response:
+        return web.Response(
+            body=self.content,
+            status=self.status,
+            content_type=self.media_type,
+            charset=self.charset,
+            headers={**HEADERS, **self.headers},
+        )
+
+
+def _answer(operation: Operation, value: Any) -> _Answered:  # Any: of the type that the operation declares
     if not isinstance(value, FileAnswer):
         return _json(value, operation.status)
-    headers = dict(_HEADERS)
-    if value.name is not None:
-        headers["Content-Disposition"] = f'attachment; filename="{value.name}"'
     media_type, _, charset = value.media_type.partition("; charset=")
-    return web.Response(body=value.content, content_type=media_type, charset=charset or None, headers=headers)
+    saved = {} if value.name is None else {"Content-Disposition": f'attachment; filename="{value.name}"'}
+    return _Answered(operation.status, value.content, media_type, charset or None, saved)
 
 
-def _json(value: Any, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return web.Response(
-        # A lone surrogate, from a file name that is no UTF-8, would make the whole answer impossible.
-        body=text.encode("utf-8", "backslashreplace"),
-        status=status,
-        content_type="application/json",
-        charset="utf-8",
-        headers={**_HEADERS, **(headers or {})},
-    )
+def _json(value: Any, status: int) -> _Answered:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A lone surrogate, from a file name that is no UTF-8, would make the whole answer impossible.
+    return _Answered(status, text.encode("utf-8", "backslashreplace"), "application/json", "utf-8")
 
 
 def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
@@ -135,41 +161,3 @@ def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
             f"The query of {operation.path}: {mismatch}.", "Correct the address."
         ) from mismatch
     return values
-
-
-async def _body(request: web.Request, operation: Operation) -> dict[str, Any]:
-    """The parsed body of an operation that changes something; {} for others, whose bodies nobody reads."""
-    if not operation.changes:
-        return {}
-    content = await _read(request)
-    try:
-        value = json.loads(content, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise BAD_REQUEST.because(
-            f"The body of {operation.method} {operation.path} is not JSON: {error}",
-            "Send a JSON object, at least {}.",
-        ) from error
-    try:
-        check(value, inline_schema(operation.body))
-    except Mismatch as mismatch:
-        raise BAD_REQUEST.because(
-            f"The body of {operation.method} {operation.path}: {mismatch}.", "Correct the body."
-        ) from mismatch
-    body: dict[str, Any] = value
-    return body
-
-
-async def _read(request: web.Request) -> bytes:
-    """Never more than is allowed, whatever the header says of its length."""
-    content = bytearray()
-    async for part in request.content.iter_chunked(LARGEST_BODY_BYTES):
-        content += part
-        if len(content) > LARGEST_BODY_BYTES:
-            raise TOO_LARGE.because(
-                f"The body is larger than {LARGEST_BODY_BYTES} bytes.", "Send what the operation asks for."
-            )
-    return bytes(content)
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

@@ -7,11 +7,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict
 
-from comfy_env_core.api.refusals import Refusal
+from comfy_env_core.api.refusals import (
+    BAD_REQUEST,
+    CROSS_ORIGIN,
+    FOREIGN_HOST,
+    INTERNAL,
+    NOT_JSON,
+    NOT_LOCAL,
+    TOO_LARGE,
+    Refusal,
+)
 
 #: Every path below starts with it.
 PREFIX = "/comfy-env"
 _PARAMETER = re.compile(r"\{(\w+)\}")
+#: What can meet every request, and every one that changes something, before its handler hears of it.
+_ALWAYS = (BAD_REQUEST, FOREIGN_HOST, CROSS_ORIGIN, INTERNAL)
+_FOR_CHANGES = (NOT_LOCAL, TOO_LARGE, NOT_JSON)
 
 
 class NoBody(TypedDict):
@@ -52,7 +64,7 @@ class Operation:
       Returns a value of the type `answer`, or a `FileAnswer` of the media type `media_type`.
     - `query`, `body`: TypedDicts.
     - `status`: 202 for what goes on after the answer, which names a job then.
-    - `refusals`: those of its own; the guards' are added for all.
+    - `refusals`: those that its handler raises.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -71,6 +83,11 @@ class Operation:
     def changes(self) -> bool:
         """Whether it may change anything."""
         return self.method != "GET"
+
+    @property
+    def possible_refusals(self) -> tuple[Refusal, ...]:
+        """Its own, and those of the guard and of the checks."""
+        return (*_ALWAYS, *(_FOR_CHANGES if self.changes else ()), *self.refusals)
 
     @property
     def parameters(self) -> tuple[str, ...]:

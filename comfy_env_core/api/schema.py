@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import json
+import math
 import re
 import types
 import typing
@@ -59,8 +61,26 @@ class Mismatch(ValueError):
         self.problem = problem
 
 
-def schema_of(shape: Any, components: dict[str, Schema] | None = None) -> Schema:
-    """The schema of a type. With `components`, every TypedDict stands there once, by name, and is referred to.
+class Components:
+    """The schemas of all TypedDicts of a document, each once, by name."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Schema] = {}
+        self._shapes: dict[str, Any] = {}
+
+    def refer_to(self, shape: Any) -> Schema:
+        """A reference to the schema of a TypedDict. Raises TypeError if another one has the same name."""
+        name = shape.__name__
+        if self._shapes.setdefault(name, shape) is not shape:
+            raise TypeError(f"{shape!r} and {self._shapes[name]!r} would be one component.")
+        if name not in self.schemas:
+            schema = self.schemas[name] = {}  # before its members, one of which may be of the same type
+            schema.update(_of_record(shape, self))
+        return {"$ref": f"#/components/schemas/{name}"}
+
+
+def schema_of(shape: Any, components: Components | None = None) -> Schema:
+    """The schema of a type. With `components`, every TypedDict stands there and is referred to.
 
     Raises TypeError for a type that is not understood: a mistake in a declaration.
     """
@@ -80,7 +100,7 @@ def schema_of(shape: Any, components: dict[str, Schema] | None = None) -> Schema
     if origin is dict and arguments[0] is str:
         return {"type": "object", "additionalProperties": schema_of(arguments[1], components)}
     if typing.is_typeddict(shape):
-        return _of_record(shape, components)
+        return _of_record(shape, None) if components is None else components.refer_to(shape)
     raise TypeError(f"{shape!r} has no JSON shape.")
 
 
@@ -90,14 +110,14 @@ def check(value: Any, schema: Schema, where: str = "") -> None:
         _check_any(value, schema["anyOf"], where)
         return
     if "enum" in schema:
-        if not any(value == known and type(value) is type(known) for known in schema["enum"]):
-            raise Mismatch(where, f"is {_shown(value)}, not one of {', '.join(map(repr, schema['enum']))}")
+        if not any(_is_same(value, known) for known in schema["enum"]):
+            raise Mismatch(where, f"is {_shown(value)}, not {_wanted(schema)}")
         return
     kind = schema.get("type")
     if kind is None:
         return
     if not _is_a(value, kind):
-        raise Mismatch(where, f"is {_shown(value)}, not of type {kind}")
+        raise Mismatch(where, f"is {_shown(value)}, not {_wanted(schema)}")
     if kind == "object":
         _check_members(value, schema, where)
     elif kind == "array":
@@ -117,52 +137,65 @@ def inline_schema(shape: Any) -> Schema:
 
 
 def from_text(text: str, schema: Schema, where: str) -> Any:
-    """What a query parameter says, in the type that the schema wants. Raises Mismatch."""
+    """What a query parameter says, in the type that the schema wants. Raises Mismatch. It may be out of its bounds."""
     for one in schema.get("anyOf", [schema]):
         kind = one.get("type")
-        if kind == "integer" and re.fullmatch(r"-?\d{1,18}", text):
-            return int(text)
-        if kind == "number" and re.fullmatch(r"-?\d{1,18}(\.\d{1,18})?", text):
-            return float(text)
+        if kind == "string" or not one:
+            return text
+        for known in one.get("enum", ()):
+            if text == (known if isinstance(known, str) else json.dumps(known)):
+                return known
+        if kind in ("integer", "number") and _NUMBER[kind].fullmatch(text) and math.isfinite(float(text)):
+            return int(text) if kind == "integer" else float(text)
         if kind == "boolean" and text in ("true", "false"):
             return text == "true"
-        if kind == "string" or (kind is None and text in one.get("enum", ())):
-            return text
-    raise Mismatch(
-        where, f"is {_shown(text)}, which cannot be read as {schema.get('type') or 'what it should be'}"
-    )
+    raise Mismatch(where, f"is {_shown(text)}, not {_wanted(schema)}")
+
+
+#: As in JSON; longer ones are no figures of ours, and Python takes its time with them.
+_NUMBER = {
+    "integer": re.compile(r"-?[0-9]{1,18}"),
+    "number": re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?"),
+}
+
+
+def _wanted(schema: Schema) -> str:
+    """What a value has to be, for people."""
+    if "anyOf" in schema:
+        return " or ".join(map(_wanted, schema["anyOf"]))
+    if "enum" in schema:
+        return "one of " + ", ".join(map(json.dumps, schema["enum"]))
+    return f"of type {schema['type']}"
 
 
 def _constrained(schema: Schema, constraints: tuple[Any, ...]) -> Schema:
-    schema = dict(schema)
+    """Raises TypeError for a constraint that says nothing of such a value, and would never be looked at."""
+    schema, kind = dict(schema), schema.get("type")
     for constraint in constraints:
         if isinstance(constraint, str):
             schema["description"] = constraint
-        elif isinstance(constraint, Bounds):
+        elif isinstance(constraint, Bounds) and kind in ("integer", "number"):
             named = {"minimum": constraint.least, "maximum": constraint.most}
             schema.update({name: value for name, value in named.items() if value is not None})
-        elif isinstance(constraint, Pattern):
+        elif isinstance(constraint, Pattern) and kind == "string":
             schema["pattern"] = f"^(?:{constraint.expression})$"
-        elif isinstance(constraint, Length):
-            what = "Items" if schema.get("type") == "array" else "Length"
+        elif isinstance(constraint, Length) and kind in ("array", "string"):
+            what = "Items" if kind == "array" else "Length"
             schema.update({f"min{what}": constraint.least, f"max{what}": constraint.most})
+        else:
+            raise TypeError(f"{constraint!r} does not apply to {schema!r}.")
     return schema
 
 
-def _of_record(shape: Any, components: dict[str, Schema] | None) -> Schema:
-    name = shape.__name__
-    if components is not None and name in components:
-        return {"$ref": f"#/components/schemas/{name}"}
+def _of_record(shape: Any, components: Components | None) -> Schema:
     schema: Schema = {"type": "object"}
-    if components is not None:
-        components[name] = schema  # before its members, one of which may be of the same type
-    hints = typing.get_type_hints(shape, include_extras=True)
     if shape.__doc__ and not shape.__doc__.startswith("dict() ->"):
         schema["description"] = inspect.cleandoc(shape.__doc__)
+    hints = typing.get_type_hints(shape, include_extras=True)
     schema["properties"] = {key: schema_of(hint, components) for key, hint in hints.items()}
     schema["required"] = sorted(shape.__required_keys__)
     schema["additionalProperties"] = False
-    return schema if components is None else {"$ref": f"#/components/schemas/{name}"}
+    return schema
 
 
 def _check_any(value: Any, schemas: list[Schema], where: str) -> None:
@@ -223,6 +256,11 @@ def _is_a(value: Any, kind: str) -> bool:
     if kind == "boolean":
         return isinstance(value, bool)
     return value is None if kind == "null" else isinstance(value, str)
+
+
+def _is_same(value: Any, known: Any) -> bool:
+    """As JSON has it: 1 and 1.0 are, 1 and true are not."""
+    return bool(value == known) and isinstance(value, bool) == isinstance(known, bool)
 
 
 def _inside(where: str, name: str) -> str:

@@ -1,0 +1,137 @@
+"""The panel's own files: the page at `/comfy-env/`, and the modules that it and ComfyUI's sidebar load."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+
+from aiohttp import web
+
+from comfy_env_core.api.guard import Policy
+from comfy_env_core.api.mounting import HEADERS, refusing, refusing_method
+from comfy_env_core.api.operation import PREFIX
+from comfy_env_core.api.refusals import UNKNOWN_ROUTE
+
+#: What a browser takes each of them for. Files of other kinds are not served.
+_MEDIA_TYPES: Mapping[str, str] = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+_TEXTS = ("text/", "application/json", "image/svg+xml")
+
+#: Asked for anew each time, so that a panel of another release is never half old; unchanged files cost no transfer.
+_HEADERS = {**HEADERS, "Cache-Control": "no-cache"}
+
+#: The page takes nothing from elsewhere, runs nothing that stands in it, and no other page can put it into a frame.
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
+
+
+class Pages:
+    """`directory`: what is served. It is read again for every request that its names do not know yet."""
+
+    def __init__(self, directory: Path, policy: Policy, executor: Executor) -> None:
+        self._shelf = Shelf(directory)
+        self._policy = policy
+        self._executor = executor
+
+    def add(self, routes: web.RouteTableDef) -> None:
+        """Adds the routes; HEAD comes with GET."""
+        handlers = {"": self._lead_on, "/": self._show, "/web/{name:.*}": self._send}
+        for path, handler in handlers.items():
+            routes.get(PREFIX + path)(refusing(handler))
+            routes.route("*", PREFIX + path)(refusing_method(self._policy.admit, ["GET"]))
+
+    async def _lead_on(self, request: web.Request) -> web.StreamResponse:
+        self._policy.admit_page(request)
+        # Relative, because a proxy may have put all of ComfyUI below a path of its own.
+        return web.Response(status=308, headers={**_HEADERS, "Location": PREFIX.rpartition("/")[2] + "/"})
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        self._policy.admit_page(request)
+        headers = {"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"}
+        return await self._answer(request, "index.html", headers)
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
+        self._policy.admit(request, changes=False)
+        return await self._answer(request, request.match_info["name"], {})
+
+    async def _answer(
+        self, request: web.Request, name: str, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        found = await asyncio.get_running_loop().run_in_executor(self._executor, self._shelf.read, name)
+        if found is None:
+            raise UNKNOWN_ROUTE.because(
+                f"There is no file {name!r} in the panel.",
+                "Reload the page; if it stays, update comfy-env manager.",
+            )
+        answered = {**_HEADERS, **headers, "ETag": found.etag}
+        if _has_it(request, found.etag):
+            return web.Response(status=304, headers=answered)
+        return web.Response(
+            body=found.content,
+            content_type=found.media_type,
+            charset="utf-8" if found.media_type.startswith(_TEXTS) else None,
+            headers=answered,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownFile:
+    """`etag`: quoted, another one for every other content."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+
+class Shelf:
+    """The files of a directory that may be served, by their names below it with "/". No name becomes a path: it is
+    looked up among those that were found, without hidden files and without following links."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._paths: Mapping[str, Path] = {}
+
+    def read(self, name: str) -> ShownFile | None:
+        """None if there is no such file."""
+        if name not in self._paths:
+            self._paths = self._found()
+        path = self._paths.get(name)
+        if path is None:
+            return None
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        etag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+        return ShownFile(content, _MEDIA_TYPES[path.suffix], etag)
+
+    def _found(self) -> Mapping[str, Path]:
+        found: dict[str, Path] = {}
+        for place, folders, names in os.walk(self._directory):
+            folders[:] = [folder for folder in folders if not folder.startswith(".")]
+            for path in (Path(place, name) for name in names if not name.startswith(".")):
+                if path.suffix in _MEDIA_TYPES and not path.is_symlink():
+                    found[path.relative_to(self._directory).as_posix()] = path
+        return found
+
+
+def _has_it(request: web.Request, etag: str) -> bool:
+    """Whether the browser's copy is the same (RFC 9110 §13.1.2); a proxy that compresses makes the tag weak."""
+    known = re.findall(r'(?:W/)?("[^"]*")|(\*)', request.headers.get("If-None-Match", ""))
+    return any(etag in one or "*" in one for one in known)
