@@ -40,7 +40,7 @@ def ensure_runtime(store_root: Path, *, budget_s: float = NETWORK_BUDGET_S) -> B
         return Bootstrap()
     directory = store_root / "runtime" / _directory_name(missing)
     if not os.path.isfile(directory / ".complete"):
-        problem = _fetch_within(missing, directory, budget_s)
+        problem = _fetch_within(missing, directory, store_root, budget_s)
         if problem:
             return Bootstrap(missing, problem)
     if str(directory) not in sys.path:
@@ -67,12 +67,12 @@ def _directory_name(names: Sequence[str]) -> str:
     return f"{cache_tag}-{sys.platform}-{digest}"
 
 
-def _fetch_within(names: Sequence[str], directory: Path, budget_s: float) -> str | None:
+def _fetch_within(names: Sequence[str], directory: Path, store_root: Path, budget_s: float) -> str | None:
     """Fetches in a thread that is left behind when the time is up: a name server that is away blocks without limit."""
     outcome: list[str | None] = []
 
     def fetch() -> None:
-        outcome.append(_fetch(names, directory, time.monotonic() + budget_s))
+        outcome.append(_fetch(names, directory, store_root, time.monotonic() + budget_s))
 
     thread = threading.Thread(target=fetch, name="comfy-env-bootstrap", daemon=True)
     thread.start()
@@ -85,16 +85,18 @@ def _fetch_within(names: Sequence[str], directory: Path, budget_s: float) -> str
     )
 
 
-def _fetch(names: Sequence[str], directory: Path, deadline: float) -> str | None:
+def _fetch(names: Sequence[str], directory: Path, store_root: Path, deadline: float) -> str | None:
     # Imported here: together they cost 40 ms that a start with nothing missing does not have to pay.
     from comfy_env_core.building.errors import BuildError
     from comfy_env_core.building.fetching import Fetcher
     from comfy_env_core.building.user_settings import UserSettings
     from comfy_env_core.building.wheels import install_wheels, load_pins
     from comfy_env_core.environments.home import user_home
+    from comfy_env_core.environments.store import Store
+    from comfy_env_core.settings.effective import effective
 
     try:
-        settings = UserSettings.gather(os.environ, user_home())
+        settings = UserSettings.gather(effective(os.environ, Store(store_root)), user_home())
         pins = load_pins()
         fetcher = Fetcher(settings, timeout_s=5.0, deadline=deadline)
         install_wheels([pins[name] for name in names], directory, settings, fetcher)

@@ -18,6 +18,7 @@ from comfy_env_core.discovery import Scan, Site, host_skips, scan
 from comfy_env_core.environments.home import user_home
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
+from comfy_env_core.settings.effective import Variables, effective
 from comfy_env_core.sites.planning import Planner
 
 if TYPE_CHECKING:
@@ -54,8 +55,13 @@ class Context:
         return Store.default()
 
     @functools.cached_property
+    def variables(self) -> Variables:
+        """The environment, and under it the settings of the store."""
+        return effective(os.environ, self.store)
+
+    @functools.cached_property
     def settings(self) -> UserSettings:
-        return UserSettings.gather(os.environ, user_home())
+        return UserSettings.gather(self.variables, user_home())
 
     @functools.cached_property
     def custom_nodes(self) -> tuple[Path, ...]:
@@ -72,7 +78,7 @@ class Context:
 
     @functools.cached_property
     def planner(self) -> Planner:
-        return Planner(self.comfyui_source, lambda: self.settings, os.environ)
+        return Planner(self.comfyui_source, lambda: self.settings, self.variables)
 
     def plan(self, site: Site) -> BuildPlan:
         """Asks no network. Raises BuildError for a file that cannot become an environment on this machine."""
@@ -92,6 +98,7 @@ class Context:
                 mode=mode,
                 host_facts=host_facts(),
                 custom_nodes=self.custom_nodes,
+                variables=self.variables,
             )
         return self._manager
 

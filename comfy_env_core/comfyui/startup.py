@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from comfy_env_core.environments.states import SiteState
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.narration import Narrator
+from comfy_env_core.settings.effective import effective
 
 if TYPE_CHECKING:
     from comfy_env_core.api.backend import HostFacts
@@ -54,7 +56,8 @@ def prestartup() -> None:
         return
     host, store = Host.current(), Store.default()
     found = scan(host.custom_nodes, host.skip)
-    mode = assembly.build_mode()
+    variables = effective(os.environ, store)
+    mode = assembly.build_mode(variables)
     services = DeferredServices()
     manager = assembly.assemble(
         store,
@@ -64,6 +67,7 @@ def prestartup() -> None:
         mode=mode,
         host_facts=host.facts,
         custom_nodes=host.custom_nodes,
+        variables=variables,
     )
     memory = JointMemory(manager)
     presences = {

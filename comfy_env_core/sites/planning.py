@@ -30,7 +30,7 @@ _RELEVANT_VARIABLES = re.compile(r"^(COMFY_ENV_(CUDA|TORCH)|PIP_|UV_|PIXI_|CONDA
 
 
 class Planner:
-    """Plans for one host: its Python, its ComfyUI, its user's settings (gathered when the first plan is made)."""
+    """Plans for one host: its Python, its ComfyUI, its user's settings, which may change between plans."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Planner:
         self._comfyui_source = comfyui_source
         self._settings = settings
         self._environ = environ
+        self._last_settings: UserSettings | None = None
 
     def plan_key(self, site: Site, source: str, host_need: HostNeed) -> str:
         """A hash over everything that `plan` looks at.
@@ -99,7 +100,7 @@ class Planner:
             host=host,
             host_use=host_use(site.directory, nested, site.pack.path),
             comfyui_requirements=self._comfyui_requirements,
-            settings=self._settings(),
+            settings=self._current_settings(),
         )
         if plan.host_need is HostNeed.COMFYUI and self._comfyui_source is None:
             raise BuildError(
@@ -108,6 +109,14 @@ class Planner:
                 "Name ComfyUI's directory with the variable COMFYUI_PATH, or start ComfyUI, which knows where it is.",
             )
         return plan
+
+    def _current_settings(self) -> UserSettings:
+        """Another object than the last time means that variables changed: the key of the machine is made anew then."""
+        settings = self._settings()
+        if settings is not self._last_settings:
+            self._last_settings = settings
+            vars(self).pop("_machine_key", None)
+        return settings
 
     @functools.cached_property
     def _machine_key(self) -> str:

@@ -16,7 +16,7 @@ from comfy_env_core.sites.runtime import SiteRuntime
 from comfy_env_core.sites.search_path import entries_of_pack
 
 if TYPE_CHECKING:
-    from comfy_env_core.supervision import Worker, WorkerCall, WorkerPool, WorkerSpec
+    from comfy_env_core.supervision import IdlePolicy, Worker, WorkerCall, WorkerPool, WorkerSpec
 
 
 class SiteWorkers:
@@ -90,6 +90,11 @@ class SiteWorkers:
         """
         worker = self.running(site_id)
         return worker is None or worker.stop_if_idle(reason) or not worker.is_alive
+
+    def follow(self, policy: IdlePolicy) -> None:
+        """Ends idle workers by this one from now on. Without a worker so far, the pool is made with it anyway."""
+        if self._pool is not None:
+            self._pool.follow(policy)
 
     def trim(self) -> None:
         """Gives back the shared memory that nothing uses now."""

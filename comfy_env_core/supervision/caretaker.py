@@ -36,26 +36,34 @@ class Caretaker:
         self._look_every_s = look_every_s
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._is_closing = False
+        self._woken = threading.Event()
         self._told: set[str] = set()
 
     def wake(self) -> None:
         """There is a worker: look after it from now on."""
         with self._lock:
-            if self._thread is None and not self._closing.is_set():
+            if self._thread is None and not self._is_closing:
                 self._thread = threading.Thread(target=self._run, name="comfy-env caretaker", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
         """Look no more."""
-        self._closing.set()
+        self._is_closing = True
+        self._woken.set()
+
+    def follow(self, policy: IdlePolicy) -> None:
+        """Look by this one from now on, and at once, on the thread. Returns at once."""
+        self._policy = policy
+        self._woken.set()
 
     def look(self) -> None:
         """Ends who has to go now."""
         workers = {worker.spec.site_id: worker for worker in self._workers()}
         idle = [entry for worker in workers.values() for entry in idle_worker(worker)]
         memory = self._memory()
-        for ending in endings(idle, memory, self._policy):
+        running = sum(1 for worker in workers.values() if worker.is_alive)
+        for ending in endings(idle, memory, self._policy, running):
             if workers[ending.site_id].stop_if_idle(ending.reason):
                 log.info(
                     "The worker of %s was stopped: %s. Its next node starts it again.",
@@ -66,7 +74,11 @@ class Caretaker:
             self._tell_of_holders(idle)
 
     def _run(self) -> None:
-        while not self._closing.wait(self._look_every_s):
+        while True:
+            self._woken.wait(self._look_every_s)
+            self._woken.clear()
+            if self._is_closing:
+                return
             with self._lock:
                 if not any(worker.is_alive for worker in self._workers()):
                     self._thread = None

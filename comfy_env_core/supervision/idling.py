@@ -1,9 +1,9 @@
 """Which idle workers have to go, and when: decisions without a process.
 
 A worker is kept warm as long as nobody needs its memory. Three things end an idle one: a time limit of hours, memory
-that runs short, and a limit on their number. Of several, the one goes first whose node instances hold nothing, and
-among equals the one that was used longest ago. A worker whose objects ComfyUI holds in its cache never goes: the next
-prompt would find them dead. It is named in the log instead.
+that runs short, and a limit on their number that is exceeded. Of several, the one goes first whose node instances hold
+nothing, and among equals the one that was used longest ago. A worker whose objects ComfyUI holds in its cache never
+goes: the next prompt would find them dead. It is named in the log instead.
 """
 
 from __future__ import annotations
@@ -84,9 +84,12 @@ def leaving_order(idle: Sequence[IdleWorker]) -> list[IdleWorker]:
     return sorted(free_to_go, key=lambda worker: (worker.has_state, -worker.idle_s))
 
 
-def endings(idle: Sequence[IdleWorker], memory: SystemMemory, policy: IdlePolicy) -> tuple[Ending, ...]:
-    """Who goes now. `idle`: the workers that have nothing to do."""
+def endings(
+    idle: Sequence[IdleWorker], memory: SystemMemory, policy: IdlePolicy, running: int = 0
+) -> tuple[Ending, ...]:
+    """Who goes now. `idle`: the workers that have nothing to do; `running`: how many there are with the others."""
     available_bytes = memory.available_bytes
+    too_many = running - policy.max_workers if policy.max_workers is not None else 0
     leaving: list[Ending] = []
     for worker in leaving_order(idle):
         timeout_s = _timeout_s(worker, policy)
@@ -97,6 +100,8 @@ def endings(idle: Sequence[IdleWorker], memory: SystemMemory, policy: IdlePolicy
                 n / GIB for n in (available_bytes, memory.total_bytes, worker.private_bytes)
             )
             reason = f"memory runs short ({available:.1f} of {total:.1f} GiB available; it had {own:.1f})"
+        elif len(leaving) < too_many and worker.idle_s >= LEAST_IDLE_S:
+            reason = f"only {policy.max_workers} may run at once"
         else:
             continue
         leaving.append(Ending(worker.site_id, reason))

@@ -105,6 +105,11 @@ class WorkerPool:
         with self._lock:
             return tuple(self._workers.values())
 
+    def follow(self, policy: IdlePolicy) -> None:
+        """Go by this one from now on. Idle workers that it ends are ended soon, on another thread."""
+        self._policy = policy
+        self._caretaker.follow(policy)
+
     def trim(self) -> None:
         """Give back the shared memory that nothing uses now."""
         self._memory.trim()
@@ -144,13 +149,13 @@ class WorkerPool:
                 return
             by_site = {worker.spec.site_id: worker for worker in alive}
             idle = [entry for worker in alive for entry in idle_worker(worker)]
-            reason = f"COMFY_ENV_MAX_WORKERS={limit}, and {site_id} needed the place"
+            reason = f"only {limit} may run at once, and {site_id} needed the place"
             for entry in leaving_order(idle):
                 too_many -= by_site[entry.site_id].stop_if_idle(reason)
                 if too_many <= 0:
                     return
             log.warning(
-                "COMFY_ENV_MAX_WORKERS=%d is exceeded by %d for %s: the others work, or ComfyUI holds their objects.",
+                "The limit of workers, %d, is exceeded by %d for %s: the others work, or ComfyUI holds their objects.",
                 limit,
                 too_many,
                 site_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -12,13 +13,19 @@ from pathlib import Path
 import pytest
 
 from comfy_env_core import assembly
+from comfy_env_core.assembly import CurrentSettings, EngineChoice
+from comfy_env_core.building.errors import BuildCause, BuildError
+from comfy_env_core.building.report import QuietReport
 from comfy_env_core.building.user_settings import UserSettings
+from comfy_env_core.config import HostNeed
+from comfy_env_core.discovery import host_skips, scan
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode
 from comfy_env_core.settings.effective import effective
 from comfy_env_core.settings.shown import show
 from comfy_env_core.settings.table import IDLE_TIMEOUT_S as DECLARED_IDLE_TIMEOUT_S
 from comfy_env_core.settings.table import SETTINGS
+from comfy_env_core.sites.planning import Planner
 from comfy_env_core.supervision import IdlePolicy
 from comfy_env_core.supervision.idling import IDLE_TIMEOUT_S
 
@@ -130,3 +137,43 @@ def test_reading_imports_the_standard_library_alone() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=True
     )
     assert told.stdout.strip() == "[]"
+
+
+def test_an_engine_that_is_chosen_counts_for_the_next_build(store: Store, tmp_path: Path) -> None:
+    environ = {"COMFY_ENV_PIXI": str(tmp_path / "nowhere"), "PIP_CONFIG_FILE": os.devnull}
+    settings = CurrentSettings(effective(environ, store))
+    choice = EngineChoice(store, settings)
+    write(store, {"engine": "embedded"})
+    before = settings.current()
+    assert choice.choose(QuietReport()).name == "embedded"
+    assert settings.current() is before and choice.choose(QuietReport()) is choice.choose(QuietReport())
+    write(store, {"engine": "pixi"})
+    with pytest.raises(BuildError) as raised:
+        choice.choose(QuietReport())
+    assert raised.value.cause is BuildCause.CONFIG
+    write(store, {"engine": "embedded", "pypi_index": "https://mirror.example/simple"})
+    assert choice.choose(QuietReport()).name == "embedded"
+    assert settings.current().index_url == "https://mirror.example/simple"
+
+
+def test_a_plan_that_is_made_after_a_change_is_remembered_as_such(store: Store, tmp_path: Path) -> None:
+    """Or the next start would take every site that was built meanwhile for changed."""
+    pack = tmp_path / "custom_nodes" / "pack"
+    pack.mkdir(parents=True)
+    (pack / "comfy-env.toml").write_text("")
+    (pack / "__init__.py").write_text("")
+    (site,) = scan([pack.parent], host_skips(False, ())).sites
+    environ = {"PIP_CONFIG_FILE": os.devnull}
+
+    def planner() -> Planner:
+        variables = effective(environ, store)
+        return Planner(None, CurrentSettings(variables).current, variables)
+
+    running = planner()
+    running.plan(site, ())
+    before = running.plan_key(site, "", HostNeed.NONE)
+    write(store, {"pypi_index": "https://mirror.example/simple"})
+    plan = running.plan(site, ())
+    after = running.plan_key(site, "", HostNeed.NONE)
+    assert plan.pypi_options["index-url"] == "https://mirror.example/simple"
+    assert before != after == planner().plan_key(site, "", HostNeed.NONE)

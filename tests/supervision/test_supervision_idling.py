@@ -98,6 +98,25 @@ def test_the_reason_names_the_time_or_the_memory() -> None:
     assert short.reason == "memory runs short (2.0 of 32.0 GiB available; it had 1.5)"
 
 
+@pytest.mark.parametrize(
+    ("idle", "running", "leaving"),
+    [
+        pytest.param([worker("new", 60), worker("old", 600)], 3, ["old"], id="one too many"),
+        pytest.param([worker("a", 60)], 4, ["a"], id="the others work"),
+        pytest.param([worker("a", 60), worker("b", 60)], 2, [], id="as many as may be"),
+        pytest.param([worker("a", 60, objects=1)], 3, [], id="held objects"),
+        pytest.param([worker("a", 5)], 3, [], id="used just now"),
+    ],
+)
+def test_a_limit_that_is_exceeded_is_returned_to(
+    idle: Sequence[IdleWorker], running: int, leaving: list[str]
+) -> None:
+    """It may be set while more run, and more may have to be started than are allowed."""
+    left = endings(idle, PLENTY, IdlePolicy(max_workers=2), running)
+    assert [ending.site_id for ending in left] == leaving
+    assert all("only 2" in ending.reason for ending in left)
+
+
 def test_small_machines_have_a_tenth_and_large_ones_four_gigabytes_as_their_limit() -> None:
     assert SystemMemory(0, 8 * GIB).low_bytes == int(0.8 * GIB)
     assert SystemMemory(0, 512 * GIB).low_bytes == 4 * GIB

@@ -86,7 +86,7 @@ def test_the_limit_ends_the_worker_that_was_used_longest_ago(
         run(pool, specs[name])
     assert running(pool) == {"a", "c"}
     ended = next(worker for worker in pool.workers() if worker.spec.site_id == "b")
-    assert "COMFY_ENV_MAX_WORKERS=2" in str(ended.as_json()["last_end"])
+    assert "only 2 may run at once" in str(ended.as_json()["last_end"])
     assert run(pool, specs["b"]) > 0, "it starts again by itself"
 
 
@@ -109,7 +109,18 @@ def test_a_busy_pool_exceeds_the_limit_and_says_so(
         pool.call(specs["a"], "run", request(specs["a"].module_name, "wait"))
         assert run(pool, specs["b"]) > 0
     assert running(pool) == {"a", "b"}
-    assert "COMFY_ENV_MAX_WORKERS=1 is exceeded by 1 for b" in caplog.text
+    assert "limit of workers, 1, is exceeded by 1 for b" in caplog.text
+
+
+def test_another_policy_counts_at_once(make_pool: MakePool, specs: dict[str, WorkerSpec]) -> None:
+    """Nobody waits for the next time that the caretaker looks, which is a minute away."""
+    pool = make_pool()
+    run(pool, specs["a"])
+    pool.follow(IdlePolicy(max_workers=1, idle_timeout_s=1e-9))
+    assert eventually(lambda: not running(pool))
+    run(pool, specs["b"])
+    run(pool, specs["c"])
+    assert "b" not in running(pool)
 
 
 def test_a_node_that_waits_for_another_workers_node_gets_its_answer_in_spite_of_the_limit(
