@@ -130,7 +130,17 @@ class Stage:
     def _here(self, call: Callable[[], int]) -> Outcome:
         """In this process: starting one takes most of a command's time."""
         screen = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, _shown(screen):
+        with self.entered(), _shown(screen):
+            try:
+                exit_code = call()
+            except SystemExit as ended:  # what argparse does
+                exit_code = int(ended.code or 0)
+        return Outcome(screen.getvalue(), exit_code)
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """This process as a user of the stage would have started it."""
+        with pytest.MonkeyPatch.context() as patch:
             for name in os.environ:
                 if name.startswith(("COMFY", "PIP_", "UV_", "PIXI_", "CONDA_")) or name.lower().endswith(
                     "_proxy"
@@ -141,11 +151,7 @@ class Stage:
             patch.chdir(self.custom_nodes)
             patch.setattr(sys, "argv", ["-m"])
             patch.setattr(assembly, "_make_builder", _make_builder)
-            try:
-                exit_code = call()
-            except SystemExit as ended:  # what argparse does
-                exit_code = int(ended.code or 0)
-        return Outcome(screen.getvalue(), exit_code)
+            yield
 
 
 def _make_builder(store: Store, settings: UserSettings, tell: Callable[[JobSnapshot], None]) -> Builder:

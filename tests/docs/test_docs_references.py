@@ -103,6 +103,14 @@ def test_times_that_are_told_are_those_of_the_code(name: str, seconds: float) ->
     assert f"`{seconds:g}`" in row[1]
 
 
+def test_sessions_of_nox_that_are_named_exist() -> None:
+    sessions = re.findall(
+        r"^def (\w+)\(session", (REPOSITORY / "noxfile.py").read_text("utf-8"), re.MULTILINE
+    )
+    named = {name for one in all_pages() for name in re.findall(r"nox -s (\w+)", one.text)}
+    assert {"demo", "tests"} <= named <= set(sessions)
+
+
 def test_table_of_settings_is_what_is_declared() -> None:
     told = {row[0].strip("`"): row for row in page("configuration.md").table_below("Settings")}
     assert list(told) == [setting.name for setting in SETTINGS]
