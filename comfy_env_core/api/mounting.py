@@ -138,9 +138,20 @@ def _answer(operation: Operation, value: Any) -> _Answered:  # Any: of the type 
 
 
 def _json(value: Any, status: int) -> _Answered:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _text(value, levels=3)
     # A lone surrogate, from a file name that is no UTF-8, would make the whole answer impossible.
     return _Answered(status, text.encode("utf-8", "backslashreplace"), "application/json", "utf-8")
+
+
+def _text(value: Any, levels: int) -> str:
+    """JSON, put together from pieces: Python's encoder holds the interpreter until it is done, and ComfyUI's event loop
+    would stand still for as long as a large answer takes. `levels`: how deep the pieces lie."""
+    if levels and isinstance(value, dict):
+        members = (f"{_text(str(name), 0)}:{_text(member, levels - 1)}" for name, member in value.items())
+        return "{" + ",".join(members) + "}"
+    if levels and isinstance(value, list):
+        return "[" + ",".join(_text(item, levels - 1) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
