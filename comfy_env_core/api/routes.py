@@ -7,9 +7,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from comfy_env_core.api import environments, packs, status
+from comfy_env_core.api import environments, logs, packs, status
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.events import CHANGES_EVENT, NODES_EVENT, ChangesEvent, NodesEvent
+from comfy_env_core.api.following import LOG_EVENT, LogEvent
 from comfy_env_core.api.guard import Policy
 from comfy_env_core.api.mounting import Mounting
 from comfy_env_core.api.openapi import Document
@@ -19,7 +20,7 @@ from comfy_env_core.api.pages import Pages
 #: The panel's files lie beside the package.
 _PANEL = Path(__file__).parents[2] / "web"
 #: The payloads of what is sent over ComfyUI's websocket.
-EVENTS = {CHANGES_EVENT: ChangesEvent, NODES_EVENT: NodesEvent}
+EVENTS = {CHANGES_EVENT: ChangesEvent, NODES_EVENT: NodesEvent, LOG_EVENT: LogEvent}
 #: Handlers wait for disks rather than for the processor.
 _THREADS = 8
 
@@ -30,6 +31,7 @@ def operations(backend: Backend) -> list[Operation]:
         *status.operations(backend),
         *packs.operations(backend),
         *environments.operations(backend),
+        *logs.operations(backend),
     ]
 
 

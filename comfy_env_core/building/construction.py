@@ -213,10 +213,11 @@ def _disk_errors(attempted: str, environment: Environment) -> Iterator[None]:
 
 
 def _header(plan: BuildPlan) -> tuple[str, ...]:
+    # No two logs begin with the same line: whoever follows one notices the next build by it.
+    title = f"comfy-env manager {comfy_env_core.__version__}: building environment {plan.environment_id}"
     return (
-        f"comfy-env manager {comfy_env_core.__version__}: building environment {plan.environment_id}",
+        f"{title}, started {utc_now()}",
         f"from {plan.spec.path}",
-        f"started {utc_now()}",
         f"facts: {', '.join(plan.facts)}",
         *(f"note: {note}" for note in plan.notes),
     )

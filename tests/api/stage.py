@@ -171,7 +171,10 @@ class Stage:
             self.manager.allow_workers()
         self.manager.start()
         self.backend = open_backend(
-            self.manager, Clients(self.send_sync), facts=self.facts, environ=self.environ
+            self.manager,
+            Clients(self.send_sync, self._server.is_connected),
+            facts=self.facts,
+            environ=self.environ,
         )
         routes = web.RouteTableDef()
         add_routes(routes, self.backend)
@@ -362,6 +365,9 @@ class StageServer:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._send_soon, text, client_id)
 
+    def is_connected(self, client_id: str) -> bool:
+        return client_id in self._pages
+
     def stop(self) -> None:
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
@@ -410,6 +416,10 @@ class StageServer:
             await page.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 class SilentServices:
