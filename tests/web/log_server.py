@@ -1,4 +1,4 @@
-"""One log behind the routes and the websocket that the log view uses, on a real HTTP server; written to as a test wants.
+"""One log behind the routes and the websocket that the log view uses, on a real server; written to as a test wants.
 
     with LogServer() as server:
         server.log.write("first\\n")
@@ -22,14 +22,9 @@ WEB = Path(__file__).resolve().parents[2] / "web"
 SOURCE = {"kind": "worker", "id": "pack/nodes"}
 LEASE_S = 3.0
 MOST_BYTES = 1024 * 1024
-POLICY = "; ".join(
-    [
-        "default-src 'self'",
-        "img-src 'self' data:",
-        "script-src 'self' 'unsafe-inline'",
-        "style-src 'self' 'unsafe-inline'",
-        "connect-src 'self' ws:",
-    ]
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; connect-src 'self' ws:; "
+    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 )
 
 PAGE = """<!doctype html>
@@ -40,7 +35,8 @@ PAGE = """<!doctype html>
 <div id="place"></div>
 <script type="module">
   import { LogView } from "./web/views/log.js";
-  import { ownTransport, Server } from "./web/server.js";
+  import { Server } from "./web/server.js";
+  import { ownTransport } from "./web/transports.js";
   import { translator } from "./web/strings.js";
 
   const root = document.getElementById("place").attachShadow({ mode: "open" });
