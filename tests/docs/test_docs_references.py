@@ -73,6 +73,36 @@ def test_variables_of_the_tests_are_read_by_tests() -> None:
     assert {name for name in named if name not in sources} == set()
 
 
+def test_sentences_that_users_look_for_are_said_somewhere() -> None:
+    """In the first columns of troubleshooting.md; "…" stands for what is filled in."""
+    pages = page("troubleshooting.md")
+    rows = [*pages.table_below("By what you see"), *pages.table_below("Nodes that run and fail")]
+    looked_for = [sentence for row in rows for sentence in re.findall(r'"([^"]+)"', row[0])]
+    said = _everything_said()
+    unsaid = [
+        sentence
+        for sentence in looked_for
+        if not re.search(".{0,60}".join(re.escape(part) for part in sentence.split("…")), said)
+    ]
+    assert len(looked_for) > 5 and not unsaid
+
+
+def _everything_said() -> str:
+    """All texts of the code, those over several lines joined; where something is filled in stands "{}"."""
+    texts = [words for _, words in _texts_of_the_panel()]
+    for path in sorted((REPOSITORY / "comfy_env_core").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.JoinedStr):
+                texts.append(
+                    "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
+                    )
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
 @functools.cache
 def _read_by_the_code() -> frozenset[str]:
     return frozenset(_names_in_sources()) - _NO_VARIABLE
@@ -147,7 +177,7 @@ def test_buttons_of_each_cause_are_those_of_the_panel() -> None:
 
 def _causes_of_sites() -> set[str]:
     """The words that failures of sites are made with."""
-    causes = set()
+    causes: set[str] = set()
     for path in (REPOSITORY / "comfy_env_core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("SiteFailure"):
