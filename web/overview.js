@@ -140,7 +140,7 @@ export function totals(cards) {
  * @returns {{ id: string | null, environment: EnvironmentJson | null, sites: SiteJson[] }[]}
  */
 export function environmentsOf(card, state) {
-  const sitesOf = Map.groupBy(card.sites, (site) => site.environment_id);
+  const sitesOf = grouped(card.sites, (site) => site.environment_id);
   return [...sitesOf].map(([id, sites]) => ({
     id,
     environment: (id && state.environments.get(id)) || null,
@@ -183,4 +183,20 @@ function count(problems, level) {
 /** @param {Card} a @param {Card} b */
 function byUrgency(a, b) {
   return ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.name.localeCompare(b.name);
+}
+
+/**
+ * @template Item, Group
+ * @param {Item[]} items
+ * @param {(item: Item) => Group} groupOf
+ * @returns {Map<Group, Item[]>} in the order in which groups first occur
+ */
+export function grouped(items, groupOf) {
+  /** @type {Map<Group, Item[]>} */
+  const groups = new Map();
+  for (const item of items) {
+    const group = groupOf(item);
+    groups.set(group, [...(groups.get(group) ?? []), item]);
+  }
+  return groups;
 }

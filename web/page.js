@@ -3,8 +3,9 @@
 
 import { Model } from "./model.js";
 import { mountPanel } from "./panel.js";
-import { ownTransport, Server } from "./server.js";
+import { Server } from "./server.js";
 import { known } from "./strings.js";
+import { ownTransport } from "./transports.js";
 
 /** @import { Section, Target } from "./types.js" */
 

@@ -7,6 +7,7 @@
 import { formats } from "./format.js";
 import { render } from "./html.js";
 import { announcement } from "./overview.js";
+import { newElement } from "./panel_element.js";
 import { ServerError } from "./server.js";
 import { known, translator } from "./strings.js";
 import { confirmed } from "./views/dialog.js";
@@ -17,17 +18,7 @@ import { wordsOf } from "./words.js";
 /** @import { Server } from "./server.js" */
 /** @import { Panel, Question, State, Surroundings, Target } from "./types.js" */
 
-const TAG = "comfy-env-panel";
 const TICK_MS = 1000;
-
-const STYLES = [
-  "panel.css",
-  "views/packs.css",
-  "views/log.css",
-  "views/workers.css",
-  "views/disk.css",
-  "views/settings.css",
-].map((name) => new URL(name, import.meta.url).href);
 
 /** States in which something counts up that no event tells of: the time. */
 const UNDER_WAY = new Set(["queued", "building", "verifying"]);
@@ -52,29 +43,6 @@ export function mountPanel(element, options) {
   };
 }
 
-/**
- * Tells when it comes into the page and when it leaves it: ComfyUI takes a tab's content out without saying so, and may put
- * it in again later.
- */
-class PanelElement extends HTMLElement {
-  onConnected = () => {};
-  onDisconnected = () => {};
-
-  connectedCallback() {
-    this.onConnected();
-  }
-
-  disconnectedCallback() {
-    this.onDisconnected();
-  }
-}
-
-/** Whichever copy of this module came first has named the element; a second one, from another address, uses it. */
-function newElement() {
-  if (!customElements.get(TAG)) customElements.define(TAG, PanelElement);
-  return /** @type {PanelElement} */ (document.createElement(TAG));
-}
-
 class MountedPanel {
   element = newElement();
   #options;
@@ -82,7 +50,7 @@ class MountedPanel {
   #format;
   /** @type {Target} */
   #target;
-  #shadow = this.element.attachShadow({ mode: "open" });
+  #shadow = this.element.root;
   #place = document.createElement("div");
   #voice = document.createElement("div");
   /** @type {Map<string, Record<string, any>>} what the view of each section remembers */
@@ -114,7 +82,7 @@ class MountedPanel {
     this.#voice.className = "unseen";
     this.#voice.setAttribute("role", "status");
     this.#place.className = "panel";
-    this.#shadow.append(...this.#stylesheets(), this.#place, this.#voice);
+    this.#shadow.append(this.#place, this.#voice);
     this.element.onConnected = () => this.#begin();
     this.element.onDisconnected = () => this.#end();
   }
@@ -277,20 +245,6 @@ class MountedPanel {
       [...builds.values()].some(({ state }) => UNDER_WAY.has(state)) ||
       [...jobs.values()].some(({ state }) => state === "running");
     if (isUnderWay) this.#tick = setTimeout(() => this.#drawSoon(), TICK_MS);
-  }
-
-  /** Nothing is seen before the first of them is there: it would be seen without any style. */
-  #stylesheets() {
-    const links = STYLES.map((href) => {
-      const link = document.createElement("link");
-      link.rel = "stylesheet";
-      link.href = href;
-      return link;
-    });
-    this.element.style.visibility = "hidden";
-    const reveal = () => (this.element.style.visibility = "");
-    links[0].onload = links[0].onerror = reveal;
-    return links;
   }
 }
 

@@ -8,7 +8,8 @@
 
 import { api } from "../../../scripts/api.js";
 import { Model } from "../model.js";
-import { Server, comfyuiTransport } from "../server.js";
+import { Server } from "../server.js";
+import { comfyuiTransport } from "../transports.js";
 import { openTab } from "./surroundings.js";
 
 /** @import { SiteJson, Target } from "../types.js" */

@@ -3,7 +3,7 @@
 
 import { html, nothing, repeat } from "../html.js";
 import { icon } from "../icons.js";
-import { cards, groupOf, matches } from "../overview.js";
+import { cards, grouped, groupOf, matches } from "../overview.js";
 import { cardView } from "./card.js";
 import { emptyView } from "./empty.js";
 import { noticesView } from "./notices.js";
@@ -77,7 +77,7 @@ function list(panel, all, opened) {
  * @returns {{ key: string, card?: Card, group: Group, count: number }[]}
  */
 function withHeadings(shown) {
-  const groups = Map.groupBy(shown, groupOf);
+  const groups = grouped(shown, groupOf);
   return [...groups].flatMap(([group, cards]) => [
     { key: `group ${group}`, group, count: cards.length },
     ...cards.map((card) => ({ key: `pack ${card.name}`, card, group, count: 1 })),
