@@ -15,6 +15,8 @@ from comfy_env_core.environments.workspace import PREFIX_OF_NAME, Workspace
 
 __all__ = ["Environment", "Store", "Workspace"]
 
+ROOT_VARIABLE = "COMFY_ENV_ROOT"
+
 
 @dataclasses.dataclass(frozen=True)
 class Store:
@@ -29,11 +31,8 @@ class Store:
         Raises `StoreUnreachable` when it was moved to a disk that is not there now.
         """
         # `set COMFY_ENV_ROOT="D:\ce"` keeps the quotes in the value.
-        chosen = environ.get("COMFY_ENV_ROOT", "").strip().strip('"')
-        if chosen:
-            root = Path(os.path.abspath(os.path.expanduser(chosen)))
-        else:
-            root = Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce"
+        chosen = environ.get(ROOT_VARIABLE, "").strip().strip('"')
+        root = Path(os.path.abspath(os.path.expanduser(chosen))) if chosen else default_root()
         ensure_reachable(root)
         return cls(root)
 
@@ -84,6 +83,11 @@ class Store:
     @property
     def descriptions_dir(self) -> Path:
         return self.root / "descriptions"
+
+
+def default_root() -> Path:
+    """Where the store lies if nobody says."""
+    return Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce"
 
 
 def _is_id(text: str) -> bool:

@@ -6,18 +6,15 @@ import argparse
 import logging
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from comfy_env_core.building.store_place import check_place
+from comfy_env_core.building.relocation import Tell, relocate
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FINE, CommandError
 from comfy_env_core.cli.spoken_report import SpokenReport
-from comfy_env_core.environments import moving
 from comfy_env_core.environments.links import is_link
-from comfy_env_core.environments.size_text import megabytes
-from comfy_env_core.environments.sizes import size_of
+from comfy_env_core.environments.moving import MoveRefused
 
 log = logging.getLogger("comfy-env")
 
@@ -33,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, context: Context) -> int:
     destination = Path(os.path.abspath(os.path.expanduser(options.destination)))
     try:
-        failed = _move(context, destination)
-    except moving.MoveRefused as error:
+        failed = relocate(context.store, destination, _teller(), SpokenReport())
+    except MoveRefused as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         where = error.filename or destination
@@ -55,33 +52,15 @@ def as_json(context: Context, failed: tuple[str, ...]) -> dict[str, object]:
     return {"store": str(root), "lies_at": os.path.realpath(root), "built_anew": list(failed)}
 
 
-def _move(context: Context, destination: Path) -> tuple[str, ...]:
-    store = context.store
-    move = moving.prepare_move(store, destination)
-    if move is None:
-        return ()
-    check_place(
-        move.target, store.root / "_env_00000000" / "1" / ".pixi" / "envs" / "default", SpokenReport()
-    )
-    total_bytes = size_of(move.source).total_bytes
-    log.info("Copying %s from %s to %s.", megabytes(total_bytes), move.source, move.target)
-    moving.copy(move, _teller(total_bytes))
-    moving.copy(move, _teller(total_bytes))  # what changed meanwhile
-    failed = moving.try_out(move)
-    moving.switch(store, move)
-    log.info("Deleting the old files.")
-    moving.remove_source(store)
-    return tuple(environment.id for environment in failed)
-
-
-def _teller(total_bytes: int) -> Callable[[int], None]:
+def _teller() -> Tell:
+    """A line every few seconds; what is not counted is said by what it leads to."""
     told_at = time.monotonic()
 
-    def tell(copied_bytes: int) -> None:
+    def tell(text: str, copied_bytes: int, total_bytes: int) -> None:
         nonlocal told_at
-        if time.monotonic() - told_at > _TELL_EVERY_S:
+        if total_bytes and time.monotonic() - told_at > _TELL_EVERY_S:
             told_at = time.monotonic()
-            log.info("  %s of %s", megabytes(copied_bytes), megabytes(total_bytes))
+            log.info("  %s", text)
 
     return tell
 
