@@ -108,6 +108,7 @@ class Stage:
             "PATH": "/usr/bin:/bin",
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": _NOWHERE,
+            "COMFY_ENV_CONDA_MIRROR": _NOWHERE,
             "COMFY_ENV_TORCH_WHEELS": _NOWHERE,
             "COMFY_ENV_GITHUB_MIRROR": _NOWHERE,
         }
