@@ -112,7 +112,7 @@ class Manager:
             may_build=mode is not BuildMode.OFF,
             import_timeout_s=parts.import_timeout_s,
         )
-        self._upkeep = Upkeep(parts.store, self._preparation, self._workers, self._users_of, self._tell_site)
+        self._upkeep = Upkeep(parts.store, self._preparation, self._workers, self.users_of, self._tell_site)
         self.sites = {site.id: self._runtime(site) for site in scan.sites}
 
     # --- the outside asks -------------------------------------------------------------------------------------------
@@ -156,6 +156,16 @@ class Manager:
         return self._parts.store
 
     @property
+    def custom_nodes(self) -> tuple[Path, ...]:
+        """The directories that make up this ComfyUI."""
+        return tuple(self._parts.custom_nodes)
+
+    @property
+    def comfyui_source(self) -> Path | None:
+        """ComfyUI's own code, None where it was not found."""
+        return self._parts.comfyui_source
+
+    @property
     def workers(self) -> SiteWorkers:
         """The processes that run now."""
         return self._workers
@@ -178,9 +188,13 @@ class Manager:
         """Waits until every site is ready or failed. False when the time ran out."""
         return all(runtime.wait_until_settled(timeout_s) for runtime in self.sites.values())
 
+    def users_of(self, environment_id: str) -> list[SiteRuntime]:
+        """The sites whose file asks for that environment, or whose nodes run in it."""
+        return [runtime for runtime in self.sites.values() if environment_id in runtime.environment_ids()]
+
     def names_of(self, environment_id: str) -> str:
         """The sites that use an environment, for people."""
-        return ", ".join(sorted(runtime.id for runtime in self._users_of(environment_id))) or environment_id
+        return ", ".join(sorted(runtime.id for runtime in self.users_of(environment_id))) or environment_id
 
     def plan(self, runtime: SiteRuntime, platform_name: str | None = None) -> BuildPlan:
         """What would be built by what the site's file says now, here or on another platform without a GPU.
@@ -237,10 +251,6 @@ class Manager:
         self._preparation.later(runtime)
 
     # --- small things -----------------------------------------------------------------------------------------------
-
-    def _users_of(self, environment_id: str) -> list[SiteRuntime]:
-        """The sites whose file asks for that environment, or whose nodes run in it."""
-        return [runtime for runtime in self.sites.values() if environment_id in runtime.environment_ids()]
 
     def _record_use(self) -> None:
         """Lets garbage collection know what this ComfyUI uses; without that it may remove only what is old."""

@@ -145,6 +145,11 @@ class Environments:
         """One environment with its packages, its builds and its files."""
         return self.detail(self._backend.environment(ask.path["environment_id"]))
 
+    def one(self, environment: Environment) -> EnvironmentJson:
+        return self._as_json(
+            environment, self._users().get(environment.id, ()), self._builds().get(environment.id)
+        )
+
     def detail(self, environment: Environment) -> EnvironmentDetail:
         users = self._users().get(environment.id, ())
         current, previous = environment.current(), environment.previous()

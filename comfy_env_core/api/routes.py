@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from comfy_env_core.api import environments, logs, packs, status
+from comfy_env_core.api import doctor, environments, jobs, logs, packs, settings, status, store_place, upkeep
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.events import CHANGES_EVENT, NODES_EVENT, ChangesEvent, NodesEvent
 from comfy_env_core.api.following import LOG_EVENT, LogEvent
@@ -31,7 +31,12 @@ def operations(backend: Backend) -> list[Operation]:
         *status.operations(backend),
         *packs.operations(backend),
         *environments.operations(backend),
+        *upkeep.operations(backend),
+        *jobs.operations(backend),
         *logs.operations(backend),
+        *settings.operations(backend),
+        *store_place.operations(backend),
+        *doctor.operations(backend),
     ]
 
 

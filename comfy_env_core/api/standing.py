@@ -61,14 +61,14 @@ class Evidence:
         if build is None or build.has_ended:
             return None
         shown = build.as_json()
-        return Standing(shown["state"], _doing(shown), build=shown)
+        return Standing(shown["state"], doing(shown), build=shown)
 
     def _elsewhere(self) -> Standing | None:
         running = read_running_job(self.environment)
         if running is None or running.pid == os.getpid():
             return None
         shown = running.as_build(self.environment.log_path)
-        reason = f"Process {running.pid} of this computer builds it. {_doing(shown) or ''}".strip()
+        reason = f"Process {running.pid} of this computer builds it. {doing(shown)}"
         return Standing(shown["state"], reason, build=shown, is_built_elsewhere=True)
 
     def _ended(self) -> Standing | None:
@@ -135,7 +135,7 @@ class Evidence:
         return "It was not built yet."
 
 
-def _doing(build: BuildJson) -> str | None:
+def doing(build: BuildJson) -> str:
     """What a build does at the moment, for people."""
     if build["state"] == "queued" and build["phase"] is None:
         return f"Number {build['position']} of those that wait." if build["position"] else "About to begin."

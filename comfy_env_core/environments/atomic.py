@@ -53,14 +53,21 @@ def remove_tree(directory: Path) -> None:
     What the deletion cannot remove stays under a name ending in ".trash" for `remove_trash`; only a failing rename
     raises (OSError). A symlink is unlinked, its target never touched.
     """
+    aside = set_aside(directory)
+    if aside is not None:
+        delete_tree(aside)
+
+
+def set_aside(directory: Path) -> Path | None:
+    """The first half of `remove_tree`: nothing is at `directory` any more. Where it is now, None if nowhere."""
     if directory.is_symlink():
         directory.unlink()
-        return
+        return None
     if not directory.exists():
-        return
+        return None
     aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}.trash")
     os.rename(directory, aside)
-    delete_tree(aside)
+    return aside
 
 
 def remove_trash(directory: Path) -> None:

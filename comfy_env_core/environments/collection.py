@@ -137,7 +137,8 @@ def _no_build(store: Store) -> Iterator[None]:
         for lock in locks:
             if not lock.try_acquire():
                 raise EnvironmentBusy(
-                    f"A build runs (process {lock.holder()}), which needs it: wait for it, then collect again."
+                    f"A build runs (process {lock.holder()}), which needs it.",
+                    "Wait for it, then collect again.",
                 )
             held.append(lock)
         yield

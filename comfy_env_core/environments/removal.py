@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from comfy_env_core.environments.atomic import remove_trash, remove_tree
+from comfy_env_core.environments.atomic import remove_trash, remove_tree, set_aside
 from comfy_env_core.environments.environment import Environment
 from comfy_env_core.environments.locks import build_lock
 from comfy_env_core.environments.store import Store
@@ -17,7 +17,12 @@ log = logging.getLogger("comfy-env")
 
 
 class EnvironmentBusy(Exception):
-    """The environment is built or used right now, here or in another process, and was not removed."""
+    """What is built or used right now, here or in another process, and was left as it is. `remedy`: what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message} {remedy}")
+        self.message = message
+        self.remedy = remedy
 
 
 @contextlib.contextmanager
@@ -28,8 +33,8 @@ def locked(store: Store, environment_id: str, done_to_it: str) -> Iterator[None]
         holder = lock.holder()
         by = f" by process {holder}" if holder else ""
         raise EnvironmentBusy(
-            f"Environment {environment_id!r} is being built{by} and was not {done_to_it}: cancel the build or wait for "
-            "it."
+            f"Environment {environment_id!r} is being built{by} and was not {done_to_it}.",
+            "Cancel the build, or wait for it.",
         )
     try:
         yield
@@ -38,9 +43,15 @@ def locked(store: Store, environment_id: str, done_to_it: str) -> Iterator[None]
 
 
 def remove_environment(store: Store, environment_id: str) -> None:
-    """Removes one environment. Raises `EnvironmentBusy` while it is built or used, OSError when the disk refuses.
+    """Removes one environment. Raises as `take_out`."""
+    take_out(store, environment_id)
+    remove_trash(store.root)
 
-    Stop our own workers first.
+
+def take_out(store: Store, environment_id: str) -> None:
+    """The environment is gone at once; the disk gets its room back with `remove_trash(store.root)`.
+
+    Stop our own workers first. Raises `EnvironmentBusy` while it is built or used, OSError when the disk refuses.
     """
     environment = store.environment(environment_id)
     with locked(store, environment_id, "removed"):
@@ -48,11 +59,11 @@ def remove_environment(store: Store, environment_id: str) -> None:
         if users:
             named = ", ".join(map(str, users))
             raise EnvironmentBusy(
-                f"Environment {environment_id!r} is used by {named} and was not removed: end these processes first, "
-                "or the ComfyUI that they belong to."
+                f"Environment {environment_id!r} is used by {named} and was not removed.",
+                "End these processes first, or the ComfyUI that they belong to.",
             )
-        discard(environment)
-    remove_trash(store.root)
+        environment.pointer_path.unlink(missing_ok=True)
+        set_aside(environment.directory)
 
 
 def discard(environment: Environment) -> None:

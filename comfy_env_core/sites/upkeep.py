@@ -40,6 +40,7 @@ class Upkeep:
         self._workers = workers
         self._users = users
         self._tell = tell
+        self._changing = threading.Lock()
 
     def build(self, runtimes: Iterable[SiteRuntime], priority: int = ASKED_FOR) -> None:
         """Builds and describes those that are not ready, by what their files say now. Returns before that is done."""
@@ -53,11 +54,17 @@ class Upkeep:
         """
         from comfy_env_core.building.running_job import ask_to_cancel  # noqa: PLC0415  # not at a warm start
 
+        if self.cancel_here(environment_id):
+            return True
+        return ask_to_cancel(self._store.environment(environment_id)) is not None
+
+    def cancel_here(self, environment_id: str) -> bool:
+        """The same for this process alone."""
         for job in self._preparation.jobs():
             if job.environment_id == environment_id and not job.snapshot().has_ended:
                 job.cancel()
                 return True
-        return ask_to_cancel(self._store.environment(environment_id)) is not None
+        return False
 
     def rebuild(self, runtimes: Iterable[SiteRuntime], priority: int = ASKED_FOR) -> tuple[Job, ...]:
         """Builds the environments of these sites anew by what their files say now, also those that are done.
@@ -95,33 +102,46 @@ class Upkeep:
             self.renew(runtime)
 
     def delete(self, environment_id: str) -> None:
-        """Deletes an environment; its sites are unbuilt then.
+        """Deletes an environment; its sites are unbuilt then. Raises as `take_out`."""
+        from comfy_env_core.environments.atomic import remove_trash  # noqa: PLC0415  # not at a warm start
 
-        Raises `EnvironmentBusy` while it is built, while nodes run in it, and while another process uses it; OSError
-        when the disk refuses.
+        self.take_out(environment_id)
+        remove_trash(self._store.root)
+
+    def take_out(self, environment_id: str) -> None:
+        """The part of deleting that does not take long: the environment is gone, and its sites are unbuilt.
+
+        `remove_trash` of the store gives the disk its room back. Raises `EnvironmentBusy` while it is built, while
+        nodes run in it, and while another process uses it; OSError when the disk refuses.
         """
-        from comfy_env_core.environments.removal import EnvironmentBusy, remove_environment  # noqa: PLC0415
+        from comfy_env_core.environments.removal import EnvironmentBusy, take_out  # noqa: PLC0415
 
-        environment, users = self._store.environment(environment_id), tuple(self._users(environment_id))
-        for runtime in users:
-            if self._is_at_work(runtime, environment):
-                raise EnvironmentBusy(
-                    f"Environment {environment_id!r} was not deleted: nodes of {runtime.id!r} run or are prepared in "
-                    "it, or ComfyUI's cache holds their objects. Wait for them, or use \"Unload Models and Execution "
-                    'Cache"; then try again.'
-                )
-        remove_environment(self._store, environment_id)
-        for runtime in users:
-            if runtime.serving is not None and runtime.serving.environment_id == environment_id:
-                runtime.serving = None
-            if runtime.state is not SiteState.UNBUILT and runtime.serving is None:
-                self._move(runtime, SiteState.UNBUILT)
+        with self._changing:
+            environment, users = self._store.environment(environment_id), tuple(self._users(environment_id))
+            for runtime in users:
+                if self._is_at_work(runtime, environment):
+                    raise EnvironmentBusy(
+                        f"Environment {environment_id!r} was not deleted: nodes of {runtime.id!r} run or are prepared "
+                        "in it, or ComfyUI's cache holds their objects.",
+                        'Wait for them, or use "Unload Models and Execution Cache"; then try again.',
+                    )
+            take_out(self._store, environment_id)
+            for runtime in users:
+                if runtime.serving is not None and runtime.serving.environment_id == environment_id:
+                    runtime.serving = None
+                if runtime.state is not SiteState.UNBUILT and runtime.serving is None:
+                    self._move(runtime, SiteState.UNBUILT)
 
     def renew(self, runtime: SiteRuntime) -> None:
         """Lets the site's nodes run in the current generation of its environment, and describes them there.
 
-        A worker that works, or whose objects ComfyUI holds, goes on in its own until it is started anew.
+        A worker that works, or whose objects ComfyUI holds, goes on in its own until it is started anew: the site stays
+        ready then, and its `serving` what it was. Nothing happens to a site that is renewed already.
         """
+        with self._changing:
+            self._renew(runtime)
+
+    def _renew(self, runtime: SiteRuntime) -> None:
         serving = runtime.serving
         environment = runtime.environment or (Environment.of(serving) if serving is not None else None)
         current = environment.current() if environment is not None else None
