@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -18,17 +18,23 @@ from comfy_execution import caching
 
 from comfy_env_core.comfyui.imports.modules import NotReady
 from comfy_env_core.comfyui.imports.presence import Presence
+from comfy_env_core.comfyui.web.page_scripts import page_scripts
 
 log = logging.getLogger("comfy-env")
 
 #: What ComfyUI writes before the pack's name into `RELATIVE_PYTHON_MODULE` of every custom node.
 _CUSTOM_NODES = "custom_nodes."
 
-NodesListener = Callable[[str, "tuple[str, ...]"], None]
+#: Called with a pack's name, the ids of its nodes that changed, and URL paths of its page scripts (see `Injector`).
+NodesListener = Callable[[str, "tuple[str, ...]", "tuple[str, ...]"], None]
 
 
 class Injector:
-    """Loads packs again on ComfyUI's event loop, then calls `tidy()` and `announce(pack name, node ids)`."""
+    """Loads packs again on ComfyUI's event loop, then calls `tidy()` and `announce`.
+
+    A pack that was not ready at the start may have a web folder only now. A page that is open did not load the scripts
+    in there: they are announced, each time that the pack's nodes are, since a page may have missed the first time.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, announce: NodesListener, tidy: Callable[[], None]
@@ -36,6 +42,7 @@ class Injector:
         self._loop = loop
         self._announce = announce
         self._tidy = tidy
+        self._late_folders: dict[Path, dict[str, str]] = {}
 
     def inject(self, pack_path: Path, presences: Iterable[Presence]) -> Future[None]:
         """Schedules the reload; safe from any thread. The future holds what went wrong, if anything did."""
@@ -46,7 +53,7 @@ class Injector:
         self._loop.call_soon_threadsafe(self._tidy)
 
     async def _reload(self, pack_path: Path, presences: tuple[Presence, ...]) -> None:
-        before = dict(nodes.NODE_CLASS_MAPPINGS)
+        before, folders = dict(nodes.NODE_CLASS_MAPPINGS), dict(nodes.EXTENSION_WEB_DIRS)
         for presence in presences:
             _forget_modules(presence.forget())
         if not await nodes.load_custom_node(str(pack_path), _not_custom(), module_parent="custom_nodes"):
@@ -54,14 +61,23 @@ class Injector:
                 f"ComfyUI could not load {str(pack_path)!r}; its message is in the lines above."
             )
         self._tidy()
+        scripts = page_scripts(self._note_late_folders(pack_path, folders))
         changed = tuple(
             sorted(name for name, value in nodes.NODE_CLASS_MAPPINGS.items() if before.get(name) is not value)
         )
         for name in changed:
             # ComfyUI remembers for ever, by the node's name, whether a class wants its id.
             caching.NODE_CLASS_CONTAINS_UNIQUE_ID.pop(name, None)
-        if changed:
-            self._announce(pack_path.name, changed)
+        if changed or scripts:
+            self._announce(pack_path.name, changed, scripts)
+
+    def _note_late_folders(self, pack_path: Path, before: Mapping[str, str]) -> Mapping[str, str]:
+        """The pack's web folders that came, or were moved, after the start: ComfyUI knows them by name."""
+        late = self._late_folders.setdefault(pack_path, {})
+        late.update(
+            {name: path for name, path in nodes.EXTENSION_WEB_DIRS.items() if before.get(name) != path}
+        )
+        return late
 
 
 def unregister_unready() -> None:

@@ -18,6 +18,7 @@ from host.server import ComfyUI
 
 BUILT_LATE, KNOWN = "built after the start", "known at the start"
 MIB = 1024 * 1024
+SCRIPTS = ("/extensions/web-pack/web-pack.js", "/extensions/comfyui-web-parts/web-parts.js")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,15 @@ def server(
         assert comfyui.get("/extensions/web-pack/web-pack.js") and comfyui.get("/web-pack/page/index.html")
         assert comfyui.children() == [], "files are served without a worker"
         assert comfyui.get("/web-pack/hello/first")["name"] == "first"
-    assert {site["state"] for site in comfyui.wait_for_sites().values()} == {"ready"}
-    comfyui.wait_for_nodes("WebPackEcho", "WebPartsNode")
+    with EventStream(comfyui.url) as events:
+        assert {site["state"] for site in comfyui.wait_for_sites().values()} == {"ready"}
+        comfyui.wait_for_nodes("WebPackEcho", "WebPartsNode")
+        if request.param == BUILT_LATE:
+            events.wait_for(lambda event: SCRIPTS[0] in event.data.get("scripts", ()), 10)
+        told = {path for event in events.received("comfy-env.nodes") for path in event.data["scripts"]}
+        assert SCRIPTS[1] not in told, (
+            "that pack is not isolated as a whole: its page scripts were there at once"
+        )
     yield comfyui
     comfyui.stop()
 
@@ -84,10 +92,7 @@ def test_a_websocket_of_the_packs_own_talks(server: ComfyUI) -> None:
 
 def test_page_scripts_are_listed_and_served(server: ComfyUI) -> None:
     listed = server.get("/extensions")
-    for path, name in (
-        ("/extensions/web-pack/web-pack.js", "web-pack"),
-        ("/extensions/comfyui-web-parts/web-parts.js", "web-parts"),
-    ):
+    for path, name in zip(SCRIPTS, ("web-pack", "web-parts"), strict=True):
         assert path in listed
         assert name in server.get(path)
     assert server.get("/web-pack/page/index.html") == "<p>web-pack</p>\n"
