@@ -111,20 +111,21 @@ function ownersView(panel, { owners }) {
   if (owners.length === 0) return nothing;
   const sorted = [...owners].sort((one, other) => total(other) - total(one));
   const largest = Math.max(1, ...sorted.map(total));
-  return html`<table class="disk-owners">
-    <caption class="unseen">${t("disk.owners")}</caption>
-    <thead>
-      <tr><th scope="col">${t("disk.owner")}</th><th scope="col">${t("disk.alone")}</th><th scope="col">${t("disk.shared")}</th></tr>
+  const columns = [t("disk.owner"), t("disk.alone"), t("disk.shared")];
+  // The roles say what the elements are anyway, until a narrow panel lays them out as something else than a table.
+  return html`<table class="disk-owners" role="table" aria-label=${t("disk.owners")}>
+    <thead role="rowgroup">
+      <tr role="row">${columns.map((name) => html`<th scope="col" role="columnheader">${name}</th>`)}</tr>
     </thead>
-    <tbody>${sorted.map((owner) => ownerRow(panel, owner, largest))}</tbody>
+    <tbody role="rowgroup">${sorted.map((owner) => ownerRow(panel, owner, largest))}</tbody>
   </table>`;
 }
 
 /** @param {Panel} panel @param {DiskOwner} owner @param {number} largest */
 function ownerRow({ t, format }, owner, largest) {
   const width = (/** @type {number} */ bytes) => `inline-size: ${(100 * bytes) / largest}%`;
-  return html`<tr>
-    <th scope="row">
+  return html`<tr role="row">
+    <th scope="row" role="rowheader">
       <span class="disk-name">${nameOf(owner, t)}</span>
       ${owner.kind === "environment" ? html`<span class="quiet mono">${owner.name}</span>` : nothing}
       <span class="disk-row-bar" aria-hidden="true">
@@ -132,8 +133,8 @@ function ownerRow({ t, format }, owner, largest) {
         ><i class="disk-part is-shared" .style=${width(owner.shared_bytes)}></i>
       </span>
     </th>
-    <td>${format.bytes(owner.unique_bytes)}</td>
-    <td>${format.bytes(owner.shared_bytes)}</td>
+    <td role="cell" data-column=${t("disk.alone")}>${format.bytes(owner.unique_bytes)}</td>
+    <td role="cell" data-column=${t("disk.shared")}>${format.bytes(owner.shared_bytes)}</td>
   </tr>`;
 }
 

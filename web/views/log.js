@@ -8,11 +8,13 @@ import { formats } from "../format.js";
 import { html, render } from "../html.js";
 import { LogFeed } from "../log/feed.js";
 import { copyText, saveAsFile } from "../log/handover.js";
+import { commandOf } from "../log/keys.js";
 import { LogScroller } from "../log/scroller.js";
 import { LogSearch } from "../log/search.js";
 import { shellView } from "../log/shell.js";
 
 /** @import { Format } from "../format.js" */
+/** @import { Command } from "../log/keys.js" */
 /** @import { Match } from "../log/search.js" */
 /** @import { Server } from "../server.js" */
 /** @import { Translate } from "../strings.js" */
@@ -201,7 +203,8 @@ export class LogView {
   #step(step) {
     const { search, match } = this.#scroller;
     if (!search?.count) return;
-    this.#scroller.reveal(match ? search.beside(match, step) : /** @type {Match} */ (search.nearest(this.#scroller.firstKeyInSight)));
+    const { firstKeyInSight } = this.#scroller;
+    this.#scroller.reveal(match ? search.beside(match, step) : /** @type {Match} */ (search.nearest(firstKeyInSight)));
     this.#drawShell();
   }
 
@@ -235,8 +238,8 @@ export class LogView {
     const selected = this.#scroller.selection.isAll ? "" : this.#scroller.selection.text();
     const text = selected || (await this.#wholeText());
     const count = text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
-    const isCopied = await copyText(text);
-    this.#say(isCopied ? this.#t("log.copied", { count, number: this.#format.number(count) }) : this.#t("log.not_copied"));
+    const number = this.#format.number(count);
+    this.#say((await copyText(text)) ? this.#t("log.copied", { count, number }) : this.#t("log.not_copied"));
   }
 
   async #download() {
@@ -260,46 +263,28 @@ export class LogView {
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
-    const isInField = event.composedPath()[0] === this.#field;
-    const action = isInField ? this.#keyInField(event) : this.#keyInLines(event);
-    if (!action) return;
+    const [target] = event.composedPath();
+    const place = target === this.#field ? "search" : target === this.#scroller.element ? "lines" : "elsewhere";
+    const command = commandOf(event, place);
+    if (!command) return;
     event.preventDefault();
-    event.stopPropagation();
-    action();
+    event.stopPropagation(); // ComfyUI has commands of its own on many keys
+    this.#commands[command]();
   }
 
-  /** @param {KeyboardEvent} event @returns {(() => void) | undefined} */
-  #keyInField(event) {
-    if (event.key === "Enter") return () => this.#step(event.shiftKey ? -1 : 1);
-    if (event.key === "Escape") return () => this.#leaveSearch();
-    return this.#keyAnywhere(event);
-  }
-
-  /** @param {KeyboardEvent} event @returns {(() => void) | undefined} */
-  #keyInLines(event) {
-    if (event.key === "/") return () => this.#field?.focus();
-    if (event.composedPath()[0] !== this.#scroller.element) return this.#keyAnywhere(event);
-    if (event.key === "Home") return () => void this.#toBeginning();
-    if (event.key === "End") return () => this.#toEnd();
-    if (event.key === "Escape" && this.#scroller.search) return () => this.#leaveSearch();
-    if (event.key === "a" && hasCommandKey(event)) return () => this.#scroller.selection.selectAll();
-    return this.#keyAnywhere(event);
-  }
-
-  /** @param {KeyboardEvent} event @returns {(() => void) | undefined} */
-  #keyAnywhere(event) {
-    if (event.key === "f" && hasCommandKey(event)) return () => this.#field?.focus();
-    if (event.key === "F3") return () => this.#step(event.shiftKey ? -1 : 1);
-    return undefined;
-  }
+  /** @type {Record<Command, () => void>} */
+  #commands = {
+    search: () => this.#field?.focus(),
+    next: () => this.#step(1),
+    previous: () => this.#step(-1),
+    leaveSearch: () => this.#leaveSearch(),
+    toBeginning: () => void this.#toBeginning(),
+    toEnd: () => this.#toEnd(),
+    selectAll: () => this.#scroller.selection.selectAll(),
+  };
 
   #leaveSearch() {
     this.#search("");
     this.#scroller.element.focus({ preventScroll: true });
   }
-}
-
-/** @param {KeyboardEvent} event */
-function hasCommandKey(event) {
-  return (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
 }

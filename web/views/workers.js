@@ -78,7 +78,7 @@ function card(panel, worker) {
   const { icon: picture, look } = STATES[worker.state];
   return html`<li class="worker is-${look}" data-worker=${worker.site} ${ref(isTarget ? revealing(panel) : undefined)}>
     <div class="worker-head">
-      <h3>${worker.pack}${worker.site === worker.pack ? nothing : html` <span class="quiet worker-site">${worker.site}</span>`}</h3>
+      <h3>${worker.pack}${worker.site === worker.pack ? nothing : html` <span class="quiet worker-site">${directoryOf(worker)}</span>`}</h3>
       <span class="state is-${look}">${icon(picture)}<span>${t(`worker.${worker.state}`)}</span></span>
     </div>
     <p class="worker-facts quiet">${facts(panel, worker)}</p>
@@ -88,6 +88,11 @@ function card(panel, worker) {
     ${isAlive ? disclosure(panel, { key: `worker ${worker.site}`, title: t("workers.details"), content: () => details(panel, worker) }) : nothing}
     ${isTarget && target.log ? logView(panel, { kind: "worker", id: worker.site }, isAlive) : nothing}
   </li>`;
+}
+
+/** Which of the pack's directories it is. @param {WorkerJson} worker */
+function directoryOf({ site, pack }) {
+  return site.startsWith(`${pack}/`) ? site.slice(pack.length + 1) : site;
 }
 
 /** Brings the card that somebody asked for into sight, once. @param {Panel} panel */
