@@ -119,6 +119,7 @@ def _refusal(error: SettingsError) -> Refusal:
 
 def _as_json(shown: ShownSetting) -> SettingJson:
     setting = shown.setting
+    is_number = setting.kind in ("integer", "seconds")
     default: Any = setting.default
     return {
         "name": setting.name,
@@ -128,8 +129,8 @@ def _as_json(shown: ShownSetting) -> SettingJson:
         "variable": shown.variable,
         "kind": setting.kind,
         "choices": list(setting.choices) or None,
-        "least": setting.least,
-        "most": setting.most,
+        "least": setting.least if is_number else None,
+        "most": setting.most if is_number else None,
         "applies": setting.applies,
         "problem": shown.problem,
     }

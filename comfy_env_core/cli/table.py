@@ -15,6 +15,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Write files of a pack": ("init", "lock"),
     "Beside environments": ("node-packs", "apt-install"),
     "Disk": ("gc", "move-store"),
+    "Settings": ("settings",),
 }
 
 

@@ -34,8 +34,8 @@ class Setting(
     meaning: str
     default: Value = None
     choices: tuple[str, ...] = ()
-    least: float | None = None
-    most: float | None = None
+    least: float = 0.0
+    most: float = 0.0
     others: tuple[str, ...] = ()
 
     def problem(self, value: object) -> str | None:
@@ -71,13 +71,12 @@ class Setting(
         return next((name for name in names if environ.get(name, "").strip()), None)
 
     def _number_problem(self, value: object) -> str | None:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            is_of_kind = self.kind == "seconds" or value == int(value)
+            if is_of_kind and self.least <= value <= self.most:
+                return None
         wanted = "a whole number" if self.kind == "integer" else "a number of seconds"
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or (self.kind == "integer" and value != int(value)):  # type: ignore[call-overload]
-            return f"is {value!r}, not {wanted}"
-        if not self.least <= value <= self.most:  # type: ignore[operator]
-            return f"is {value!r}, not {wanted} from {self.least:g} to {self.most:g}"
-        return None
+        return f"is {value!r}, not {wanted} from {self.least:g} to {self.most:g}"
 
 
 SETTINGS: tuple[Setting, ...] = (

@@ -34,7 +34,7 @@ COMMANDS = (
         "info",
         "doctor",
     ),
-    *("init", "apt-install", "node-packs", "gc", "move-store", "run"),
+    *("init", "apt-install", "node-packs", "gc", "move-store", "settings", "run"),
 )
 
 
