@@ -133,6 +133,23 @@ def test_times_that_are_told_are_those_of_the_code(name: str, seconds: float) ->
     assert f"`{seconds:g}`" in row[1]
 
 
+def test_map_of_the_code_names_every_room() -> None:
+    named = {
+        name.strip("/")
+        for row in page("design.md").table_below("Design")
+        for name in re.findall(r"`(.+?)`", row[0])
+    }
+    package = REPOSITORY / "comfy_env_core"
+    rooms = {
+        path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    } - {"__init__", "__main__"}
+    assert rooms - named == set()
+    assert all(
+        (package / name).exists() or (package / f"{name}.py").exists() or (REPOSITORY / name).exists()
+        for name in named
+    )
+
+
 def test_sessions_of_nox_that_are_named_exist() -> None:
     sessions = re.findall(
         r"^def (\w+)\(session", (REPOSITORY / "noxfile.py").read_text("utf-8"), re.MULTILINE
