@@ -72,7 +72,7 @@ class Setting(
 
     def _number_problem(self, value: object) -> str | None:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            is_of_kind = self.kind == "seconds" or value == int(value)
+            is_of_kind = self.kind == "seconds" or float(value).is_integer()
             if is_of_kind and self.least <= value <= self.most:
                 return None
         wanted = "a whole number" if self.kind == "integer" else "a number of seconds"

@@ -89,7 +89,7 @@ def test_a_change_is_written_answered_and_told_to_pages(stage: Stage) -> None:
         "https://mirror.example/simple",
         "settings",
     )
-    assert answer == stage.get("/settings")
+    assert answer["settings"] == stage.get("/settings")["settings"]
     assert json.loads(stage.store.settings_path.read_text()) == {
         "pypi_index": "https://mirror.example/simple",
         "idle_timeout_s": 60,

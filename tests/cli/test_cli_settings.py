@@ -30,6 +30,8 @@ def settings(*arguments: str) -> int:
     [
         (("max_worker",), exit_codes.USAGE, "max_workers"),
         (("max_workers", "many"), exit_codes.USAGE, "whole number from 0 to 1000"),
+        (("max_workers", "inf"), exit_codes.USAGE, "whole number from 0 to 1000"),
+        (("idle_timeout_s", "nan"), exit_codes.USAGE, "number of seconds from 0"),
         (("engine", "conda"), exit_codes.USAGE, "auto, pixi, embedded"),
         (("torch_mirror", "https://me:hunter2@m.example"), exit_codes.USAGE, ".netrc"),
     ],
