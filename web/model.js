@@ -6,6 +6,7 @@
  * One model serves all that shows something on a page; it draws nothing.
  */
 
+import { Polling } from "./polling.js";
 import { path, ServerError } from "./server.js";
 import {
   emptyState,
@@ -18,8 +19,9 @@ import {
   withWorkers,
 } from "./state.js";
 
+/** @import { Page } from "./polling.js" */
 /** @import { Server } from "./server.js" */
-/** @import { ChangesEvent, EnvironmentDetail, NodesEvent, State } from "./types.js" */
+/** @import { ChangesEvent, EnvironmentDetail, JobJson, NodesEvent, State } from "./types.js" */
 
 const CHANGES = "comfy-env.changes";
 const NODES = "comfy-env.nodes";
@@ -33,7 +35,6 @@ export class Model {
   /** @type {State} */
   state = emptyState();
   #server;
-  #page;
   /** @type {Set<(state: State) => void>} */
   #listeners = new Set();
   /** @type {(() => void)[]} what ends the listening */
@@ -45,35 +46,29 @@ export class Model {
   /** @type {Set<string>} environments to fetch anew */
   #outdated = new Set();
   #isFetchingOutdated = false;
-  #watchers = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #pollTimer;
+  #workers;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
   #isStarted = false;
 
   /**
    * @param {Server} server
-   * @param {Pick<Document, "visibilityState" | "addEventListener" | "removeEventListener">} [page] while it is hidden,
-   *   nothing is polled
+   * @param {Page} [page] while it is hidden, nothing is polled
    */
   constructor(server, page = document) {
     this.#server = server;
-    this.#page = page;
+    this.#workers = new Polling(() => this.#loadWorkers(), WORKERS_EVERY_MS, page);
   }
 
   /** @returns {Promise<void>} settled when everything was fetched, or could not be; may be called again */
   start() {
     if (!this.#isStarted) {
       this.#isStarted = true;
-      const onVisible = () => void (this.#page.visibilityState === "visible" && this.#pollSoon(0));
-      this.#page.addEventListener("visibilitychange", onVisible);
       this.#offs = [
         this.#server.on(CHANGES, (event) => this.#take(event)),
         this.#server.on(NODES, (event) => this.#take(event)),
         this.#server.onLost(() => this.#set({ ...this.state, phase: "lost" })),
         this.#server.onReconnect(() => void this.refresh()),
-        () => this.#page.removeEventListener("visibilitychange", onVisible),
       ];
     }
     return this.refresh();
@@ -82,7 +77,6 @@ export class Model {
   stop() {
     this.#isStarted = false;
     for (const off of this.#offs.splice(0)) off();
-    clearTimeout(this.#pollTimer);
     clearTimeout(this.#retryTimer);
   }
 
@@ -112,13 +106,7 @@ export class Model {
    * @returns {() => void} ends the watching
    */
   watchWorkers() {
-    this.#watchers += 1;
-    if (this.#watchers === 1) this.#pollSoon(0);
-    let isWatching = true;
-    return () => {
-      if (isWatching) this.#watchers -= 1;
-      isWatching = false;
-    };
+    return this.#workers.watch();
   }
 
   /**
@@ -160,6 +148,28 @@ export class Model {
   async loadPrerequisites() {
     const prerequisites = await this.#server.get("/prerequisites");
     this.#set({ ...this.state, prerequisites });
+  }
+
+  /**
+   * @param {{ job: JobJson }} accepted what the server answered to something that takes longer than an answer
+   * @returns {Promise<any>} the job's result; rejects with a ServerError in the words of a job that failed
+   */
+  async finish({ job: { id } }) {
+    const { run } = this.state.status;
+    const isOver = () => this.state.status.run !== run || (this.state.jobs.get(id)?.state ?? "running") !== "running";
+    await this.#until(isOver);
+    const { result = null, error = null } = this.state.jobs.get(id) ?? {};
+    if (error) throw new ServerError({ status: 200, code: error.cause, message: error.message, remedy: error.remedy });
+    return result;
+  }
+
+  /** @param {() => boolean} isSo */
+  async #until(isSo) {
+    if (isSo()) return;
+    /** @type {() => void} */
+    let off = () => {};
+    await new Promise((resolve) => (off = this.subscribe(() => void (isSo() && resolve(null)))));
+    off();
   }
 
   /** @param {State} state */
@@ -255,21 +265,13 @@ export class Model {
     this.#set(withEnvironments(this.state, environments));
   }
 
-  /** @param {number} ms */
-  #pollSoon(ms) {
-    clearTimeout(this.#pollTimer);
-    if (this.#watchers > 0) this.#pollTimer = setTimeout(() => void this.#poll(), ms);
-  }
-
-  async #poll() {
-    if (this.#watchers === 0 || this.#page.visibilityState !== "visible") return;
+  async #loadWorkers() {
     try {
       const { workers } = await this.#server.get("/workers");
       this.#set(withWorkers(this.state, workers, now_s()));
     } catch (error) {
       this.#failed(error);
     }
-    this.#pollSoon(WORKERS_EVERY_MS);
   }
 }
 

@@ -59,7 +59,7 @@ export function cards(state) {
 function card(name, sites, pack, state) {
   const problems = pack?.files.flatMap((file) => file.problems) ?? [];
   const errors = count(problems, "error");
-  const states = sites.map((site) => siteState(site, state));
+  const states = sites.map((site) => (errors > 0 && site.failure?.cause === "config" ? "mistake" : siteState(site, state)));
   if (errors > 0) states.push("mistake");
   return {
     name,

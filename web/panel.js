@@ -91,6 +91,8 @@ class MountedPanel {
   show(target) {
     this.#focusNext = whereFocusGoes(this.#target, target);
     this.#target = target;
+    // Whoever asks for the log wants to see it, also if it was closed by hand before.
+    if (target.log || target.file) this.#memory(target.section).opened?.clear();
     this.#options.onShow?.(target);
     this.#drawSoon();
   }
@@ -255,6 +257,7 @@ class MountedPanel {
  * @returns {string | null} a selector
  */
 function whereFocusGoes(before, after) {
+  if (after.section === "packs" && (after.log || after.file)) return `[data-part=${after.log ? "log" : "file"}] button`;
   if (after.pack !== undefined && after.pack !== before.pack) return "[data-takes-focus]";
   if (after.section === before.section && before.pack !== undefined && after.pack === undefined) {
     return `[data-pack="${CSS.escape(before.pack)}"] .card-name`;

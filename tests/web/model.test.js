@@ -144,6 +144,34 @@ suite("events", () => {
   });
 });
 
+suite("something that takes longer than an answer", () => {
+  /** @type {import("../../web/types.js").JobJson} */
+  const job = { id: "job-1", kind: "delete", target: "", state: "running", text: "", percent: null, started_at: 0, elapsed_s: 0, result: null, error: null };
+
+  test("is finished when its job is, with the job's result", async () => {
+    const { model, transport } = await started();
+    const finishing = model.finish({ job });
+    transport.send("comfy-env.changes", changes({ sequence: 1, jobs: [{ ...job, text: "half" }] }));
+    transport.send("comfy-env.changes", changes({ sequence: 2, jobs: [{ ...job, state: "done", result: { left: [] } }] }));
+    assert.deepEqual(await finishing, { left: [] });
+  });
+
+  test("fails in the words of its job, also if that ended before the answer came", async () => {
+    const { model, transport } = await started();
+    const error = { cause: "disk", message: "It is on fire.", remedy: "Put it out." };
+    transport.send("comfy-env.changes", changes({ jobs: [{ ...job, state: "failed", error }] }));
+    await assert.rejects(model.finish({ job }), { code: "disk", message: "It is on fire.", remedy: "Put it out." });
+  });
+
+  test("is not waited for when the server was started anew", async () => {
+    const { model, transport } = await started();
+    const finishing = model.finish({ job });
+    transport.answers["/status"] = status({ run: "run-2" });
+    transport.send("reconnected");
+    assert.equal(await finishing, null);
+  });
+});
+
 suite("a lost connection", () => {
   test("is shown, and everything is fetched when it is back", async () => {
     const { model, transport } = await started();

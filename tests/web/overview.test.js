@@ -63,6 +63,14 @@ suite("a card", () => {
     assert.deepEqual([card.state, card.errors, card.warnings], ["mistake", 1, 0]);
   });
 
+  test("says that the file is mistaken, not that a build failed, where that is why", () => {
+    const failure = { cause: "config", message: "no", remedy: "", log_path: null };
+    /** @type {PackJson["files"]} */
+    const files = [{ path: "comfy-env.toml", kind: "environment", text: "x", problems: [{ level: "error", ...problem }] }];
+    const [card] = cards(stateOf({ sites: [site({ state: "failed", failure })] }, [pack({ files })]));
+    assert.equal(card.state, "mistake");
+  });
+
   test("is found by parts of its name, of a node's, and of the word for its state", () => {
     const [card] = cards(stateOf({ sites: [site({ pack: "Geometry", nodes: ["MeshSmooth"], state: "failed" })] }));
     for (const words of ["geo", "smooth", "FAILED", "geo failed", ""]) assert.ok(matches(card, words, t), words);

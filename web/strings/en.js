@@ -21,6 +21,13 @@ export default {
   "frame.dismiss": "Dismiss",
   "dialog.cancel": "Cancel",
 
+  // Work under way
+  "job.delete": "Deleting environment {target}",
+  "job.collect": "Cleaning up",
+  "job.move_store": "Moving the environments",
+  "job.restart": "Restarting the worker of {target}",
+  "job.stop": "Stopping the worker of {target}",
+
   // States of packs
   "state.failed": "Failed",
   "state.mistake": "Mistake in its file",

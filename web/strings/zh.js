@@ -21,6 +21,13 @@ export default {
   "frame.dismiss": "关闭",
   "dialog.cancel": "取消",
 
+  // Work under way
+  "job.delete": "正在删除环境 {target}",
+  "job.collect": "正在清理",
+  "job.move_store": "正在移动环境",
+  "job.restart": "正在重启 {target} 的进程",
+  "job.stop": "正在停止 {target} 的进程",
+
   // States of packs
   "state.failed": "失败",
   "state.mistake": "配置文件有误",

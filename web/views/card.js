@@ -3,7 +3,7 @@
 
 import { html, nothing } from "../html.js";
 import { icon } from "../icons.js";
-import { button, dotted, stateWord } from "./parts.js";
+import { button, dotted, note, stateWord } from "./parts.js";
 import { failureView } from "./failure.js";
 import { progressView } from "./progress.js";
 
@@ -82,7 +82,7 @@ function body(panel, card) {
 function mistake({ t, show }, card) {
   const problem = card.pack?.files.flatMap(({ problems }) => problems).find(({ level }) => level === "error");
   return html`<div class="failure">
-    <p>${problem?.problem}</p>
+    ${note("failed", html`<p class="failure-message">${problem?.problem}</p><p class="failure-remedy">${problem?.remedy}</p>`)}
     <div class="actions">
       ${button({ label: t("remedy.file"), icon: "file", kind: "helpful", onClick: () => show({ section: "packs", pack: card.name, file: true }) })}
     </div>

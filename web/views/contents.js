@@ -22,7 +22,7 @@ export function contentsView(panel, environment, sites) {
   const wantsLog = Boolean(target.log) && (target.environment ?? id) === id;
   return html`<div class="contents">
     ${environment.has_log
-      ? disclosure(panel, { key: `log ${id}`, title: t("contents.log"), isOpen: wantsLog, content: () => logView(panel, id) })
+      ? disclosure(panel, { key: `log ${id}`, part: "log", title: t("contents.log"), isOpen: wantsLog, content: () => logView(panel, id) })
       : nothing}
     ${environment.package_count
       ? disclosure(panel, {

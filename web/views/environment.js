@@ -16,13 +16,14 @@ import { progressView } from "./progress.js";
 /**
  * @param {Panel} panel
  * @param {Used} used
+ * @param {boolean} isMistaken whether a file of the pack has a mistake, which is shown at its line
  */
-export function environmentView(panel, used) {
+export function environmentView(panel, used, isMistaken) {
   const { t } = panel;
   const { environment, sites, id } = used;
   return html`<section class="environment" data-environment=${id ?? nothing}>
-    ${sites.map((site) => siteView(panel, site, environment))}
-    ${environment ? html`${factsView(panel, environment)} ${actionsView(panel, environment, sites)} ${contentsView(panel, environment, sites)}` : nothing}
+    ${sites.map((site) => siteView(panel, site, environment, isMistaken))}
+    ${environment ? html`${factsView(panel, environment, sites)} ${actionsView(panel, environment, sites)} ${contentsView(panel, environment, sites)}` : nothing}
     ${id && !environment ? html`<p class="quiet">${t("frame.loading")}</p>` : nothing}
   </section>`;
 }
@@ -31,8 +32,9 @@ export function environmentView(panel, used) {
  * @param {Panel} panel
  * @param {SiteJson} site
  * @param {EnvironmentJson | null} environment
+ * @param {boolean} isMistaken
  */
-function siteView(panel, site, environment) {
+function siteView(panel, site, environment, isMistaken) {
   const { state, t } = panel;
   const build = runningBuild(site, state);
   const error = environment?.build?.error;
@@ -40,7 +42,10 @@ function siteView(panel, site, environment) {
     ${site.id === site.pack ? nothing : html`<h3 class="site-name">${site.id} ${stateWord(panel, siteState(site, state))}</h3>`}
     ${build ? progressView(panel, build) : nothing}
     ${site.state === "describing" ? html`<p class="quiet">${t("environment.describing")}</p>` : nothing}
-    ${site.failure && !build ? failureView(panel, site, site.failure, { tail: error?.message === site.failure.message ? error.tail : [] }) : nothing}
+    ${site.failure && !build ? failureView(panel, site, site.failure, {
+          tail: error?.message === site.failure.message ? error.tail : [],
+          isToldBelow: isMistaken && site.failure.cause === "config",
+        }) : nothing}
     ${site.notice ? note("info", site.notice) : nothing}
     ${site.left_out_text ? note("warning", site.left_out_text) : nothing}
     ${site.warnings.map((warning) => note("warning", warning))}
@@ -50,9 +55,11 @@ function siteView(panel, site, environment) {
 /**
  * @param {Panel} panel
  * @param {EnvironmentJson} environment
+ * @param {SiteJson[]} sites
  */
-function factsView({ t, format }, environment) {
+function factsView({ t, format, state }, environment, sites) {
   const { python, engine, size, package_count, built_at, duration_s, generation } = environment;
+  const isToldAbove = sites.some((site) => site.failure || runningBuild(site, state));
   const built =
     built_at &&
     html`<time datetime=${built_at} title=${format.moment(built_at)}>${format.ago(built_at)}</time>${duration_s === null
@@ -68,7 +75,7 @@ function factsView({ t, format }, environment) {
     [t("environment.id"), html`<code>${environment.id}</code>`],
   ];
   return html`<div class="about">
-    ${environment.reason ? html`<p class="quiet">${environment.reason}</p>` : nothing}
+    ${environment.reason && !isToldAbove ? html`<p class="quiet">${environment.reason}</p>` : nothing}
     ${environment.packs.length > 1 ? html`<p class="quiet">${t("environment.shared", { packs: environment.packs.join(", ") })}</p>` : nothing}
     ${environment.built_elsewhere ? note("info", t("environment.elsewhere")) : nothing}
     <dl class="facts">
@@ -124,7 +131,7 @@ async function rollBack({ t, confirm, server }, { id, packs }) {
  * @param {Panel} panel
  * @param {EnvironmentJson} environment
  */
-async function remove({ t, format, confirm, server }, { id, packs, size }) {
+async function remove({ t, format, confirm, server, model }, { id, packs, size }) {
   const isSure = await confirm({
     title: t("environment.delete_question", { packs: packs.join(", ") || id }),
     message: size ? t("environment.delete_frees", { size: format.bytes(size.unique_bytes) }) : t("environment.delete_means"),
@@ -132,5 +139,5 @@ async function remove({ t, format, confirm, server }, { id, packs, size }) {
     details: packs,
     isDangerous: true,
   });
-  if (isSure) await server.delete(path`/environments/${id}`);
+  if (isSure) await model.finish(await server.delete(path`/environments/${id}`));
 }

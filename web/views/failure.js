@@ -31,18 +31,24 @@ const CHANGING = new Set(["build", "rebuild"]);
  * @param {Panel} panel
  * @param {SiteJson} site
  * @param {Failure} failure
- * @param {{ tail?: string[] }} [options] `tail`: the last telling lines of the log
+ * @param {{ tail?: string[], isToldBelow?: boolean }} [options] `tail`: the last telling lines of the log; `isToldBelow`: the
+ *   words stand elsewhere already, at the line that they are about
  */
-export function failureView(panel, site, failure, { tail = [] } = {}) {
+export function failureView(panel, site, failure, { tail = [], isToldBelow = false } = {}) {
   return html`<div class="failure">
-    ${note(
-      "failed",
-      html`<p class="failure-message">${failure.message}</p>
-        ${failure.remedy ? html`<p class="failure-remedy">${failure.remedy}</p>` : nothing}`,
-    )}
+    ${isToldBelow ? nothing : wordsView(failure)}
     ${tail.length ? html`<pre class="tail" tabindex="0">${tail.join("\n")}</pre>` : nothing}
     <div class="actions">${remediesFor(failure.cause).map((action, at) => actionButton(panel, site, action, at === 0))}</div>
   </div>`;
+}
+
+/** @param {Failure} failure */
+function wordsView({ message, remedy }) {
+  return note(
+    "failed",
+    html`<p class="failure-message">${message}</p>
+      ${remedy ? html`<p class="failure-remedy">${remedy}</p>` : nothing}`,
+  );
 }
 
 /**

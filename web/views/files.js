@@ -28,6 +28,7 @@ function fileView(panel, pack, file) {
   ${warnings ? html`<span class="state is-warning">${icon("warning")}${t("packs.warnings", { count: warnings })}</span>` : nothing}`;
   return disclosure(panel, {
     key: `file ${pack.name} ${file.path}`,
+    part: "file",
     title: html`<span class="mono">${file.path}</span>`,
     extra,
     // A lock has thousands of lines that nobody wrote.
@@ -65,5 +66,5 @@ function lineView(line, number, problems) {
 
 /** @param {Problem} problem */
 function problemView({ level, problem, remedy }) {
-  return note(level === "error" ? "failed" : "warning", html`${problem} ${remedy}`);
+  return note(level === "error" ? "failed" : "warning", html`<p>${problem}</p>${remedy ? html`<p class="quiet">${remedy}</p>` : nothing}`);
 }

@@ -5,6 +5,7 @@ import { html, nothing } from "../html.js";
 import { icon } from "../icons.js";
 import { SECTIONS } from "../sections.js";
 import { headerView } from "./header.js";
+import { jobsView } from "./jobs.js";
 import { wordsOf } from "../words.js";
 
 /** @import { Panel, Section } from "../types.js" */
@@ -20,7 +21,7 @@ export function frameView(panel, failure, forget) {
   return html`
     ${state.phase === "loading" ? nothing : headerView(panel)}
     ${tabs(panel)}
-    ${lostBanner(panel)} ${failureBanner(panel, failure, forget)}
+    ${lostBanner(panel)} ${failureBanner(panel, failure, forget)} ${readOnlyBanner(panel)} ${jobsView(panel)}
     <main role="tabpanel" id="section" aria-labelledby="tab-${target.section}" data-section=${target.section}>
       ${state.phase === "loading" ? loading(panel) : views.map((view) => view(panel))}
     </main>
@@ -87,6 +88,11 @@ function lostBanner({ state, t }) {
   if (state.phase !== "ready" || !state.error) return nothing;
   const { message, remedy } = wordsOf(state.error, t);
   return html`<p class="note is-failed">${icon("failed")}<span>${message} ${remedy}</span></p>`;
+}
+
+/** @param {Panel} panel */
+function readOnlyBanner({ state, whyNot }) {
+  return state.phase !== "loading" && whyNot !== null ? html`<p class="note is-info">${icon("info")}<span>${whyNot}</span></p>` : nothing;
 }
 
 /**

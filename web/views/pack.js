@@ -32,7 +32,7 @@ export function packView(panel, card) {
     ${repeat(
       environments,
       ({ id, sites }) => id ?? sites[0]?.id,
-      (one) => environmentView(panel, one),
+      (one) => environmentView(panel, one, card.errors > 0),
     )}
     ${card.pack?.files.length ? filesView(panel, card.pack) : nothing}
   </article>`;

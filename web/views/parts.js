@@ -80,17 +80,17 @@ export function note(kind, content) {
 /**
  * Something that is opened and closed by its heading, and drawn only while it is open.
  * @param {Panel} panel
- * @param {{ key: string, title: unknown, extra?: unknown, content: () => unknown, isOpen?: boolean }} options `key`: what it
- *   is remembered by; `isOpen`: as long as nobody touched it
+ * @param {{ key: string, part?: string, title: unknown, extra?: unknown, content: () => unknown, isOpen?: boolean }} options
+ *   `key`: what it is remembered by; `part`: by which a target can ask for it; `isOpen`: as long as nobody touched it
  */
-export function disclosure(panel, { key, title, extra = nothing, content, isOpen = false }) {
+export function disclosure(panel, { key, part, title, extra = nothing, content, isOpen = false }) {
   const opened = /** @type {Map<string, boolean>} */ (panel.ui.opened ??= new Map());
   const isShown = opened.get(key) ?? isOpen;
   const toggle = () => {
     opened.set(key, !isShown);
     panel.redraw();
   };
-  return html`<section class="disclosure">
+  return html`<section class="disclosure" data-part=${part ?? nothing}>
     <h4>
       <button type="button" class="disclosure-head" aria-expanded=${isShown} @click=${toggle}>
         ${icon(isShown ? "down" : "forward")}<span>${title}</span><span class="quiet">${extra}</span>

@@ -38,7 +38,7 @@ export function progressView(panel, build) {
         : html`<time class="mono quiet" title=${t("progress.elapsed")}>${format.clock(elapsedS(build, now))}</time>`}
     </div>
     ${build.state === "queued" ? nothing : bar(fraction(build), stepOf(build, t))}
-    ${build.text && build.state !== "queued" ? html`<p class="progress-text quiet">${build.text}</p>` : nothing}
+    ${build.text && build.text !== build.phase && build.state !== "queued" ? html`<p class="progress-text quiet">${build.text}</p>` : nothing}
     ${build.state !== "queued" && quiet_s > QUIET_S
       ? html`<p class="quiet">${t("progress.quiet", { duration: format.duration(quiet_s) })}</p>`
       : nothing}
