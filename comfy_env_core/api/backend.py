@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from comfy_env_core.api.clients import NOBODY, Clients
 from comfy_env_core.api.refusals import UNKNOWN_ENVIRONMENT, UNKNOWN_SITE
 from comfy_env_core.environments.build_records import BuildRecords
+from comfy_env_core.environments.measuring import StoreMeasuring
 
 if TYPE_CHECKING:
     from comfy_env_core.api.events import EventFeed
@@ -31,7 +32,7 @@ class HostFacts:
 class Backend:
     """One per server. Looks up what requests name: no text of a request becomes a path or an argument.
 
-    - `records`: what builds recorded, remembered between requests.
+    - `records`, `measuring`: what builds recorded, and what they take on the disk, remembered between requests.
     """
 
     manager: Manager
@@ -41,6 +42,7 @@ class Backend:
     environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ)
     clients: Clients = NOBODY
     records: BuildRecords = dataclasses.field(default_factory=BuildRecords)
+    measuring: StoreMeasuring = dataclasses.field(default_factory=StoreMeasuring)
 
     @property
     def store(self) -> Store:

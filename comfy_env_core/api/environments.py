@@ -231,11 +231,18 @@ class Environments:
             "build": standing.build,
             "built_elsewhere": standing.is_built_elsewhere,
             "error": standing.error,
-            "size": None,
+            "size": self._size(environment),
             "has_log": environment.log_path.exists(),
             "has_lock": current is not None and (current.directory / LOCK_NAME).exists(),
             "left_out": list(record.left_out) if record is not None else [],
         }
+
+    def _size(self, environment: Environment) -> SizeJson | None:
+        measured = self._backend.measuring.latest
+        size = measured.sizes.get(environment.id) if measured is not None else None
+        if size is None:
+            return None
+        return {"unique_bytes": size.unique_bytes, "shared_bytes": size.shared_bytes}
 
     def _generation(
         self, workspace: Workspace, current: Workspace | None, previous: Workspace | None

@@ -7,7 +7,19 @@ from pathlib import Path
 
 from aiohttp import web
 
-from comfy_env_core.api import doctor, environments, jobs, logs, packs, settings, status, store_place, upkeep
+from comfy_env_core.api import (
+    disk,
+    doctor,
+    environments,
+    jobs,
+    logs,
+    packs,
+    prerequisites,
+    settings,
+    status,
+    store_place,
+    upkeep,
+)
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.events import CHANGES_EVENT, NODES_EVENT, ChangesEvent, NodesEvent
 from comfy_env_core.api.following import LOG_EVENT, LogEvent
@@ -30,8 +42,10 @@ def operations(backend: Backend) -> list[Operation]:
     return [
         *status.operations(backend),
         *packs.operations(backend),
+        *prerequisites.operations(backend),
         *environments.operations(backend),
         *upkeep.operations(backend),
+        *disk.operations(backend),
         *jobs.operations(backend),
         *logs.operations(backend),
         *settings.operations(backend),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from comfy_env_core.environments.atomic import delete_tree, remove_tree
 from comfy_env_core.environments.garbage import Garbage, GarbageKind, Kept, Rules, Survey
@@ -31,7 +31,11 @@ class CollectionPlan:
 
     def size(self, item: Garbage) -> Size:
         """What it takes, and who shares it: names of other items and of what is kept."""
-        return self.measurement.size(item.name)
+        return self._sizes.get(item.name, Size(0, 0, {}))
+
+    @functools.cached_property
+    def _sizes(self) -> Mapping[str, Size]:
+        return self.measurement.sizes()
 
     def freed_by(self, items: Sequence[Garbage]) -> int:
         """The bytes that come back when these go."""

@@ -72,20 +72,28 @@ class Measurement:
         return tuple({*self._alone, *(owner for file in self._linked.values() for owner in file.owners)})
 
     def size(self, owner: str) -> Size:
-        unique, shared = self._alone[owner], 0
-        shared_with: collections.Counter[str] = collections.Counter()
+        """Of one owner. Where those of many are wanted, `sizes` looks through the files once."""
+        return self.sizes().get(owner, Size(0, 0, {}))
+
+    def sizes(self) -> Mapping[str, Size]:
+        """Of every owner."""
+        unique, shared = collections.Counter(self._alone), collections.Counter[str]()
+        shared_with: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for file in self._linked.values():
-            if owner not in file.owners:
-                continue
-            if file.owners[owner] >= file.links:
-                unique += file.size_bytes
-                continue
-            shared += file.size_bytes
-            for other in file.owners.keys() - {owner}:
-                shared_with[other] += file.size_bytes
-            if file.owners.total() < file.links:
-                shared_with[ELSEWHERE] += file.size_bytes
-        return Size(unique, shared, dict(shared_with.most_common()))
+            has_others = file.owners.total() < file.links
+            for owner, links in file.owners.items():
+                if links >= file.links:
+                    unique[owner] += file.size_bytes
+                    continue
+                shared[owner] += file.size_bytes
+                for other in file.owners.keys() - {owner}:
+                    shared_with[owner][other] += file.size_bytes
+                if has_others:
+                    shared_with[owner][ELSEWHERE] += file.size_bytes
+        return {
+            owner: Size(unique[owner], shared[owner], dict(shared_with[owner].most_common()))
+            for owner in {*unique, *shared}
+        }
 
     def freed_by_removing(self, owners: Collection[str]) -> int:
         """The bytes that come back when all of these are removed: more than their unique bytes if they share."""

@@ -13,7 +13,7 @@ from comfy_env_core.environments.home import user_home
 from comfy_env_core.environments.place import ensure_reachable
 from comfy_env_core.environments.workspace import PREFIX_OF_NAME, Workspace
 
-__all__ = ["Environment", "Store", "Workspace"]
+__all__ = ["Environment", "Store", "Workspace", "is_id"]
 
 ROOT_VARIABLE = "COMFY_ENV_ROOT"
 
@@ -38,7 +38,7 @@ class Store:
 
     def environment(self, environment_id: str) -> Environment:
         """The place of one environment. Ids are 8 hex digits; anything else raises ValueError, never a path."""
-        if not _is_id(environment_id):
+        if not is_id(environment_id):
             raise ValueError(f"An environment id is 8 hex digits, got {environment_id!r}.")
         return Environment(self.root / f"{PREFIX_OF_NAME}{environment_id}")
 
@@ -53,7 +53,7 @@ class Store:
             return
         for directory in entries:
             name = directory.name.removeprefix(PREFIX_OF_NAME)
-            if name != directory.name and _is_id(name) and directory.is_dir() and not directory.is_symlink():
+            if name != directory.name and is_id(name) and directory.is_dir() and not directory.is_symlink():
                 yield Environment(directory)
 
     @property
@@ -90,5 +90,6 @@ def default_root() -> Path:
     return Path("C:/ce") if sys.platform == "win32" else user_home() / ".ce"
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether it could be the id of an environment: 8 hex digits."""
     return len(text) == 8 and set(text) <= set("0123456789abcdef")

@@ -6,8 +6,7 @@ import argparse
 import math
 from typing import Any
 
-from comfy_env_core.building.engines.engine_packages import engine_directory
-from comfy_env_core.building.engines.pixi_binary import downloaded_path
+from comfy_env_core.building.engines.needed import needed_engines
 from comfy_env_core.cli.command import Command, Example
 from comfy_env_core.cli.context import Context
 from comfy_env_core.cli.exit_codes import FAILED, FINE
@@ -37,8 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """FAILED when something that should go could not."""
-    engines = frozenset({engine_directory(context.store).name, downloaded_path(context.store).parent.name})
-    rules = Rules(options.unused_for * DAY_S, options.caches, engines)
+    rules = Rules(options.unused_for * DAY_S, options.caches, needed_engines(context.store))
     plan = plan_collection(context.store, rules)
     outcome = None if options.dry_run else collect(context.store, plan)
     if context.wants_json:
