@@ -7,6 +7,7 @@ hand. `--check` writes nothing, and fails where the page is not what it would wr
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import shlex
 import sys
@@ -57,8 +58,7 @@ def _exit_codes() -> str:
 
 
 def _usage(command: Command) -> str:
-    told = f"{command.summary}. {' '.join(command.details.split())}".strip()
-    lines = [*textwrap.wrap(told, _WIDTH, break_on_hyphens=False), ""]
+    lines = [*_paragraphs(f"{command.summary}. {command.details}"), ""]
     options = list(_options(command, common=False))
     if options:
         lines += [*options, ""]
@@ -68,6 +68,15 @@ def _usage(command: Command) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Text as `--help` has it, its indented lines as a list."""
+    for is_list, group in itertools.groupby(text.strip().splitlines(), lambda line: line.startswith("  ")):
+        if is_list:
+            yield from ("", *(f"- `{'` `'.join(line.split())}`" for line in group))
+        else:
+            yield from textwrap.wrap(" ".join(group), _WIDTH, break_on_hyphens=False)
 
 
 def _example(command: Command, arguments: str, effect: str) -> str:
