@@ -236,7 +236,9 @@ class Preparation:
         """Leaves the site describing; what it is to be described in. Raises BuildError."""
         if not self._is_built(runtime):
             self._move(runtime, SiteState.BUILDING)
-            error = self.builder.submit(self.plan(runtime), [runtime.site.directory], priority).wait().error
+            plan = self.plan(runtime)
+            self._tell(runtime)  # by now it is known which environment is being built
+            error = self.builder.submit(plan, [runtime.site.directory], priority).wait().error
             if error is not None:
                 raise error
         self._move(runtime, SiteState.DESCRIBING)

@@ -83,9 +83,10 @@ class Services:
 
 
 class History:
-    """A listener that remembers each site's states in order."""
+    """A listener that remembers what was told of each site, and its states in order."""
 
     def __init__(self) -> None:
+        self.told: dict[str, list[SiteStatus]] = {}
         self.states: dict[str, list[str]] = {}
 
     def on_job(self, job: object) -> None: ...
@@ -93,7 +94,10 @@ class History:
     def on_worker(self, site_id: str) -> None: ...
 
     def on_site(self, site: SiteStatus) -> None:
-        self.states.setdefault(site.id, []).append(site.state.value)
+        self.told.setdefault(site.id, []).append(site)
+        states = self.states.setdefault(site.id, [])
+        if states[-1:] != [site.state.value]:
+            states.append(site.state.value)
 
 
 class House:

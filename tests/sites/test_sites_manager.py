@@ -113,6 +113,17 @@ def test_states_follow_the_way_from_file_to_ready(house: House, run_echo: Echo) 
     assert run_echo(manager, "pack", "hello") == ("hello!",)
 
 
+def test_which_environment_is_built_is_told_before_it_is_built(house: House) -> None:
+    """A page finds the build that a site waits for by this id, which is known only some time after the site began."""
+    house.pack("pack")
+    manager = house.open()
+    assert manager.wait(WAIT_S)
+    building = [
+        site.environment_id for site in house.history.told["pack"] if site.state is SiteState.BUILDING
+    ]
+    assert building == [None, manager.sites["pack"].status().environment_id]
+
+
 def test_second_start_is_ready_at_once_and_starts_no_process(house: House) -> None:
     house.pack("pack")
     assert_ready(house.open())
