@@ -90,17 +90,24 @@ def test_sentences_that_users_look_for_are_said_somewhere() -> None:
 def _everything_said() -> str:
     """All texts of the code, those over several lines joined; where something is filled in stands "{}"."""
     texts = [words for _, words in _texts_of_the_panel()]
-    for path in sorted((REPOSITORY / "comfy_env_core").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.JoinedStr):
-                texts.append(
-                    "".join(
-                        str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
-                    )
-                )
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.append(node.value)
+    for node in _nodes_of_the_code():
+        if isinstance(node, ast.JoinedStr):
+            parts = (str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+            texts.append("".join(parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
     return "\n".join(texts)
+
+
+@functools.cache
+def _nodes_of_the_code() -> tuple[ast.JoinedStr | ast.Constant | ast.Call, ...]:
+    """What may hold a text, of all modules; reading them takes a second."""
+    found: list[ast.JoinedStr | ast.Constant | ast.Call] = []
+    for folder in ("comfy_env_core", "installers"):
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            tree = ast.walk(ast.parse(path.read_bytes()))
+            found += [node for node in tree if isinstance(node, (ast.JoinedStr, ast.Constant, ast.Call))]
+    return tuple(found)
 
 
 @functools.cache
@@ -110,15 +117,9 @@ def _read_by_the_code() -> frozenset[str]:
 
 def _names_in_sources() -> Iterator[str]:
     """Names that stand alone in a text of the source: those are looked up; others are parts of sentences."""
-    for folder in ("comfy_env_core", "installers"):
-        for path in (REPOSITORY / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_bytes())):
-                if (
-                    isinstance(node, ast.Constant)
-                    and isinstance(node.value, str)
-                    and _VARIABLE.fullmatch(node.value)
-                ):
-                    yield node.value
+    for node in _nodes_of_the_code():
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _VARIABLE.fullmatch(node.value):
+            yield node.value
 
 
 @pytest.mark.parametrize(
@@ -195,10 +196,8 @@ def test_buttons_of_each_cause_are_those_of_the_panel() -> None:
 def _causes_of_sites() -> set[str]:
     """The words that failures of sites are made with."""
     causes: set[str] = set()
-    for path in (REPOSITORY / "comfy_env_core").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("SiteFailure"):
-                continue
+    for node in _nodes_of_the_code():
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "SiteFailure":
             causes.update(str(first.value) for first in node.args[:1] if isinstance(first, ast.Constant))
     return causes
 
