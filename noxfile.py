@@ -87,6 +87,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(python=own_python())
+def e2e(session: nox.Session) -> None:
+    """The panel in ComfyUI's page, in a browser, with the oldest and the newest front end; some minutes."""
+    install_for_tests(session)
+    install_browser(session)
+    session.run("python", "-m", "pytest", "tests/panel", "--effort=full", *session.posargs)
+
+
+@nox.session(python=own_python())
 def conformance(session: nox.Session) -> None:
     """ComfyUI's own execution tests in two releases, their nodes isolated and not; some ten minutes."""
     session.install(*HOST_PACKAGES)
