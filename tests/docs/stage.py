@@ -26,7 +26,7 @@ from comfy_env_core.building.jobs import Builder
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.report import Phase, Report
 from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.cli import install, program
+from comfy_env_core.cli import custom_nodes, install, program
 from comfy_env_core.environments.store import Store, Workspace
 from docs.pages import REPOSITORY
 
@@ -91,7 +91,7 @@ class Stage:
         """Raises ValueError for a command that stages do not know."""
         words = shlex.split(command)
         if words[:4] == [*_MODULE, "run"]:
-            outcome = self._in_a_process(words[1:])
+            outcome = self._in_a_process([*words[1:4], "--custom-nodes", str(self.custom_nodes), *words[4:]])
         elif words[:3] == _MODULE:
             outcome = self._here(lambda: program.main(words[3:]))
         elif words[:2] == ["python", "install.py"]:
@@ -152,6 +152,8 @@ class Stage:
             patch.chdir(self.custom_nodes)
             patch.setattr(sys, "argv", ["-m"])
             patch.setattr(assembly, "_make_builder", _make_builder)
+            # Where users have it. It may be where it is, or be tested in a custom_nodes of its own.
+            patch.setattr(custom_nodes, "_PACK_ROOT", self.custom_nodes / "comfy-env-manager")
             yield
 
 
