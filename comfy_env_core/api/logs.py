@@ -26,6 +26,8 @@ from comfy_env_core.api.schema import Bounds, Length
 DEFAULT_TAIL_LINES = 1000
 MOST_TAIL_LINES = 20_000
 DEFAULT_LIMIT_BYTES = 256 * 1024
+#: What every file system and every page's numbers can hold.
+LARGEST_OFFSET = 2**53 - 1
 
 #: Functional for the sake of `from`, which is a keyword.
 LogQuery = TypedDict(
@@ -33,7 +35,9 @@ LogQuery = TypedDict(
     {
         "build": Annotated[int, Bounds(0, 2), "0 for the log of now, 1 and 2 for the ones before it"],
         "tail": Annotated[int, Bounds(1, MOST_TAIL_LINES), "the last lines"],
-        "from": Annotated[int, Bounds(0), "instead: the line that holds this byte, and those after it"],
+        "from": Annotated[
+            int, Bounds(0, LARGEST_OFFSET), "instead: the line that holds this byte, and those after it"
+        ],
         "limit": Annotated[int, Bounds(1, MOST_PAGE_BYTES), "with `from`: about so many bytes, whole lines"],
     },
     total=False,

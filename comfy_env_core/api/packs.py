@@ -114,7 +114,10 @@ class Packs:
         try:
             plan = self._backend.manager.plan(runtime, ask.query.get("platform"))
         except BuildError as error:
-            raise NOT_POSSIBLE.because(error.message, error.remedy) from error
+            # What is wrong with a file is told in one sentence, way out included.
+            raise NOT_POSSIBLE.because(
+                error.message, error.remedy or "Correct the file, then ask again."
+            ) from error
         return FileAnswer(redact(plan.manifest()).encode("utf-8", "backslashreplace"), TEXT)
 
     def _configured(self) -> Iterator[Pack]:
@@ -124,7 +127,8 @@ class Packs:
         return (pack for pack in scan.packs if pack.name in names)
 
     def _as_json(self, pack: Pack, *, with_locks: bool) -> PackJson:
-        sites = [runtime for runtime in self._backend.manager.sites.values() if runtime.site.pack == pack]
+        runtimes = self._backend.manager.sites.values()
+        sites = [runtime for runtime in runtimes if runtime.site.pack.name == pack.name]
         return {
             "name": pack.name,
             "path": str(pack.path),
@@ -144,7 +148,7 @@ class Packs:
                 read = scan.roots.get(id_) or scan.root_errors[id_]
                 yield read.path, "root"
         for site in scan.sites:
-            if site.pack == pack:
+            if site.pack.name == pack.name:
                 yield site.config_path, "environment"
                 lock = site.config_path.with_name(LOCK_NAME)
                 if lock.exists():

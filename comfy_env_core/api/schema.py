@@ -145,18 +145,18 @@ def from_text(text: str, schema: Schema, where: str) -> Any:
         for known in one.get("enum", ()):
             if text == (known if isinstance(known, str) else json.dumps(known)):
                 return known
-        if kind in ("integer", "number") and _NUMBER[kind].fullmatch(text) and math.isfinite(float(text)):
-            return int(text) if kind == "integer" else float(text)
+        if kind == "integer" and _INTEGER.fullmatch(text):
+            return int(text)
+        if kind == "number" and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+            return float(text)
         if kind == "boolean" and text in ("true", "false"):
             return text == "true"
     raise Mismatch(where, f"is {_shown(text)}, not {_wanted(schema)}")
 
 
-#: As in JSON; longer ones are no figures of ours, and Python takes its time with them.
-_NUMBER = {
-    "integer": re.compile(r"-?[0-9]{1,18}"),
-    "number": re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?"),
-}
+# As in JSON. Longer ones are no figures of ours, and Python takes its time with them.
+_INTEGER = re.compile(r"-?[0-9]{1,100}")
+_NUMBER = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?")
 
 
 def _wanted(schema: Schema) -> str:

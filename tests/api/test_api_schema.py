@@ -58,6 +58,12 @@ class Tree(TypedDict):
 
 
 OUTER = inline_schema(Outer)
+JUDGE = Draft202012Validator(OUTER)
+
+JUDGES = [
+    Draft202012Validator(inline_schema(shape))
+    for shape in (int, float, str | None, Literal["on", 1], list[int], dict[str, Any], Inner, Any)
+]
 
 # Of values that JSON can hold. Both read a line end at the end of a text differently, and so do regular expressions.
 SCALARS: st.SearchStrategy[Any] = (
@@ -134,19 +140,19 @@ def replaced(value: Any, place: tuple[Any, ...], other: Any) -> Any:
 
 
 @given(of_schema(OUTER))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_the_schema_allows_passes(value: Any) -> None:
-    assert Draft202012Validator(OUTER).is_valid(value)
+    assert JUDGE.is_valid(value)
     check(value, OUTER)
 
 
 @given(of_schema(OUTER), VALUES, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_one_changed_value_is_judged_as_jsonschema_judges_it(
     value: Any, other: Any, data: st.DataObject
 ) -> None:
     changed = replaced(value, data.draw(st.sampled_from(places(value))), other)
-    assert passes(changed, OUTER) == Draft202012Validator(OUTER).is_valid(changed)
+    assert passes(changed, OUTER) == JUDGE.is_valid(changed)
 
 
 @given(of_schema(OUTER), st.sampled_from(sorted(OUTER["required"])))
@@ -166,11 +172,10 @@ def test_an_unknown_member_is_named_with_those_that_are_known(value: Any, name: 
 
 
 @given(VALUES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_other_value_is_judged_alike(value: Any) -> None:
-    for shape in (int, float, str | None, Literal["on", 1], list[int], dict[str, Any], Inner, Any):
-        schema = inline_schema(shape)
-        assert passes(value, schema) == Draft202012Validator(schema).is_valid(value), shape
+    for judge in JUDGES:
+        assert passes(value, judge.schema) == judge.is_valid(value), judge.schema
 
 
 @pytest.mark.parametrize(
@@ -236,7 +241,7 @@ def test_a_parameter_is_read_in_its_type(text: str, shape: Any, value: Any) -> N
         ("1_000", int, "of type integer"),
         ("٣", int, "of type integer"),
         (" 1", int, "of type integer"),
-        ("1" * 19, int, "of type integer"),
+        ("1" * 101, int, "of type integer"),
         ("nan", float, "of type number"),
         ("inf", float, "of type number"),
         ("1e999", float, "of type number"),
