@@ -104,7 +104,6 @@ class Stage:
     def _environ(self) -> Mapping[str, str]:
         return {
             "HOME": str(self.home),
-            "PWD": str(self.custom_nodes),
             "PATH": "/usr/bin:/bin",
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": _NOWHERE,
@@ -149,6 +148,7 @@ class Stage:
                     patch.delenv(name)
             for name, value in self._environ.items():
                 patch.setenv(name, value)
+            patch.delenv("PWD", raising=False)
             patch.chdir(self.custom_nodes)
             patch.setattr(sys, "argv", ["-m"])
             patch.setattr(assembly, "_make_builder", _make_builder)
