@@ -45,6 +45,20 @@ def _leads_somewhere(page: Page, target: str) -> bool:
     return not anchor or anchor in Page.read(path).anchors
 
 
+@pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.name)
+def test_files_of_this_repository_that_are_named_exist(page: Page) -> None:
+    """A name with `*` stands for at least one, one with `<…>` or `{…}` for no particular one."""
+    named = [
+        (line, text)
+        for line, text in page.quoted
+        if re.fullmatch(r"(tests|tools|web|js|comfy_env_core)/[\w./*-]*", text)
+    ]
+    missing = [
+        f"{page.name}:{line}: {text}" for line, text in named if not any(REPOSITORY.glob(text.rstrip("/")))
+    ]
+    assert not missing
+
+
 def test_every_page_is_in_the_index() -> None:
     listed = {(DOCS / target).resolve() for _, target in page("README.md").links if target.endswith(".md")}
     assert {path.resolve() for path in DOCS.glob("*.md")} - {DOCS / "README.md"} <= listed
