@@ -15,6 +15,7 @@ from typing import Any
 
 from comfy_env_core.cli import table
 from comfy_env_core.config import ConfigError, parse_env, parse_root
+from comfy_env_core.settings.table import BY_NAME
 from comfy_env_core.wire.objects.codec_files import load_codecs
 from comfy_env_core.wire.objects.codecs import Codecs
 from docs.likeness import difference
@@ -51,7 +52,7 @@ def furnish(page: Page, stage: Stage) -> None:
 def _problems_of(block: Block, after: Block | None, stage: Stage) -> Iterator[str]:
     if "file" in block.settings:
         stage.write(block.settings["file"], block.text)
-    if block.language == "toml" and "settings" not in block.flags:
+    if block.language == "toml" and "foreign" not in block.flags:
         yield from _toml(block, after)
     elif block.language == "console":
         yield from _console(block, stage)
@@ -160,6 +161,16 @@ def _load_codecs(block: Block) -> None:
         load_codecs(path, Codecs())
 
 
+def _check_json(block: Block) -> None:
+    """Raises ValueError also for settings that are none, or that may not be so."""
+    content = json.loads(block.text)
+    if "settings" not in block.flags:
+        return
+    for name, value in content.items():
+        if problem := BY_NAME[name].problem(value) if name in BY_NAME else "is no setting":
+            raise ValueError(f"{name} {problem}")
+
+
 def _check_ini(block: Block) -> None:
     configparser.ConfigParser().read_string(block.text)
 
@@ -169,7 +180,7 @@ _CHECKS: Mapping[str, Callable[[Block], Any]] = {
     "sh": _check_commands,
     "bat": _check_commands,
     "toml": lambda block: tomllib.loads(block.text),
-    "json": lambda block: json.loads(block.text),
+    "json": _check_json,
     "ini": _check_ini,
     "python": _run_python,
 }
