@@ -103,17 +103,21 @@ class LogServer:
     """
 
     def __init__(self, scheme: str = "dark") -> None:
-        self.log = WrittenLog()
-        self.sends = True
-        self.refusal: tuple[int, str, str, str] | None = None
-        self.asked: list[str] = []
         self.url = ""
         self._scheme = scheme
-        self._followers: set[str] = set()
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="log server", daemon=True)
         self._runner: web.AppRunner | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """As it was when it was made, at the same address."""
+        self.log = WrittenLog()
+        self.sends = True
+        self.refusal: tuple[int, str, str, str] | None = None
+        self.asked: list[str] = []
+        self._followers: set[str] = set()
 
     def __enter__(self) -> LogServer:
         self._thread.start()
@@ -178,7 +182,8 @@ class LogServer:
         response: web.StreamResponse = await handler(request)
         if not isinstance(response, web.WebSocketResponse):
             response.headers["Content-Security-Policy"] = POLICY
-            response.headers["Cache-Control"] = "no-store"
+            is_module = request.path.startswith("/comfy-env/web/")
+            response.headers["Cache-Control"] = "max-age=600" if is_module else "no-store"
         return response
 
     async def _page(self, request: web.Request) -> web.Response:
