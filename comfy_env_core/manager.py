@@ -144,6 +144,11 @@ class Manager:
         self._look_for_changes(runtime)
         return self._workers.call(runtime, method, args)
 
+    def start_worker(self, runtime: SiteRuntime) -> None:
+        """Starts the site's worker if it does not run, and waits until it answers. Raises as `run`."""
+        self._look_for_changes(runtime)
+        self._workers.start(runtime)
+
     def forget(self, runtime: SiteRuntime, instance: str) -> None:
         """Tells a running worker that the host dropped a node instance."""
         worker = self._workers.running(runtime.id)

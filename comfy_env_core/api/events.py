@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from comfy_env_core.api.work import JobJson
 from comfy_env_core.building.job_snapshot import BuildJson, JobSnapshot
 from comfy_env_core.sites.status import SiteJson, SiteStatus
+from comfy_env_core.sites.worker_status import WorkerJson
 
 if TYPE_CHECKING:
     from comfy_env_core.environments.states import EnvironmentState
@@ -49,7 +50,7 @@ class ChangesEvent(TypedDict):
     sequence: int
     sites: list[SiteJson]
     builds: list[BuildJson]
-    workers: list[dict[str, Any]]
+    workers: list[WorkerJson]
     jobs: list[JobJson]
     environments: list[str]
     packs: list[str]

@@ -19,6 +19,7 @@ from comfy_env_core.api import (
     status,
     store_place,
     upkeep,
+    workers,
 )
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.events import CHANGES_EVENT, NODES_EVENT, ChangesEvent, NodesEvent
@@ -47,6 +48,7 @@ def operations(backend: Backend) -> list[Operation]:
         *upkeep.operations(backend),
         *disk.operations(backend),
         *jobs.operations(backend),
+        *workers.operations(backend),
         *logs.operations(backend),
         *settings.operations(backend),
         *store_place.operations(backend),

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import comfy_env_core
 from comfy_env_core.api.backend import Backend
@@ -17,6 +17,7 @@ from comfy_env_core.building.job_snapshot import BuildJson
 from comfy_env_core.building.platform import Platform, UnknownPlatform
 from comfy_env_core.environments.store import Store
 from comfy_env_core.sites.status import SiteJson
+from comfy_env_core.sites.worker_status import WorkerJson
 
 
 class EngineJson(TypedDict):
@@ -83,11 +84,11 @@ class StatusJson(TypedDict):
     policy: PolicyJson
     sites: list[SiteJson]
     builds: list[BuildJson]
-    workers: list[dict[str, Any]]
+    workers: list[WorkerJson]
     jobs: list[JobJson]
     skipped: list[SkippedJson]
     mistakes: list[MistakeJson]
-    shared_memory: dict[str, Any] | None
+    shared_memory: dict[str, int] | None
 
 
 def operations(backend: Backend) -> list[Operation]:

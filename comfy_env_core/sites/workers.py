@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,12 @@ from comfy_env_core.environments.store import Store, Workspace
 from comfy_env_core.sites.failure import SiteNotReady
 from comfy_env_core.sites.runtime import SiteRuntime
 from comfy_env_core.sites.search_path import entries_of_pack
+from comfy_env_core.sites.worker_status import ProcessesJson, WorkerJson, worker_json
 
 if TYPE_CHECKING:
+    from comfy_env_core.building.gpu_memory import GpuMemory
     from comfy_env_core.supervision import IdlePolicy, Worker, WorkerCall, WorkerPool, WorkerSpec
+    from comfy_env_core.supervision.measuring import ProcessFigures
 
 
 class SiteWorkers:
@@ -83,6 +87,14 @@ class SiteWorkers:
         if self._pool is not None:
             self._pool.stop(site_id)
 
+    def start(self, runtime: SiteRuntime) -> None:
+        """Starts the site's worker if it does not run, and waits until it answers. Raises as `call`."""
+        self._opened().get(self._current_spec(runtime, runtime.serving))
+
+    def stop_on_request(self, site_id: str, reason: str) -> bool:
+        """Ends the site's worker, whatever it does: its open calls fail with `reason`. Whether there was one."""
+        return self._pool is not None and self._pool.stop_on_request(site_id, reason)
+
     def end_if_idle(self, site_id: str, reason: str) -> bool:
         """Ends the site's worker for what `reason` says, unless it works or ComfyUI holds its objects.
 
@@ -101,18 +113,23 @@ class SiteWorkers:
         if self._pool is not None:
             self._pool.trim()
 
-    def status(self) -> dict[str, Any]:
-        """ "workers": one entry for each that ever ran, see `Worker.as_json`; "shared_memory" in bytes, or None."""
+    def status(self) -> ProcessesJson:
+        """All that ever ran, and what they share."""
         pool = self._pool
+        if pool is None:
+            return {"workers": [], "shared_memory": None}
+        figures = pool.figures()
         return {
-            "workers": [worker.as_json() for worker in pool.workers()] if pool is not None else [],
-            "shared_memory": pool.memory._asdict() if pool is not None else None,
+            "workers": [self._shown(worker, figures) for worker in pool.workers()],
+            "shared_memory": pool.memory._asdict(),
         }
 
-    def show(self, site_id: str) -> dict[str, Any] | None:
+    def show(self, site_id: str) -> WorkerJson | None:
         """That of one site; None if it never ran one."""
-        workers = self._pool.workers() if self._pool is not None else ()
-        return next((worker.as_json() for worker in workers if worker.spec.site_id == site_id), None)
+        pool = self._pool
+        workers = pool.workers() if pool is not None else ()
+        worker = next((worker for worker in workers if worker.spec.site_id == site_id), None)
+        return self._shown(worker, pool.figures()) if pool is not None and worker is not None else None
 
     def shutdown(self) -> None:
         """Stops all and starts none from now on."""
@@ -124,6 +141,19 @@ class SiteWorkers:
     def log_path(self, runtime: SiteRuntime) -> Path:
         """Where the output of the site's workers goes."""
         return self._store.logs_dir / f"{runtime.id.replace('/', '.')}.log"
+
+    def _shown(self, worker: Worker, figures: Mapping[int, ProcessFigures]) -> WorkerJson:
+        pid = worker.pid
+        if pid is None:
+            return worker_json(worker, None, None)
+        return worker_json(worker, figures.get(pid), self._gpu_memory.used_bytes(pid))
+
+    @functools.cached_property
+    def _gpu_memory(self) -> GpuMemory:
+        # Late: a start without workers needs none of it.
+        from comfy_env_core.building.gpu_memory import GpuMemory  # noqa: PLC0415
+
+        return GpuMemory()
 
     def _opened(self) -> WorkerPool:
         with self._lock:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from comfy_env_core.supervision.caretaker import LOOK_EVERY_S, Caretaker, idle_worker
 from comfy_env_core.supervision.errors import WorkerNotRunning
 from comfy_env_core.supervision.idling import IdlePolicy, SystemMemory, leaving_order
+from comfy_env_core.supervision.measuring import Meter, ProcessFigures
 from comfy_env_core.supervision.open_call import WorkerCall
 from comfy_env_core.supervision.services import HostServices
 from comfy_env_core.supervision.spec import WorkerSpec
@@ -46,6 +47,7 @@ class WorkerPool:
         self._on_change = on_change
         self._policy = IdlePolicy() if policy is None else policy
         self._memory = SegmentMemory()
+        self._meter = Meter()
         self._lock = threading.Lock()
         self._placing = threading.Lock()
         self._workers: dict[str, Worker] = {}
@@ -110,6 +112,10 @@ class WorkerPool:
         self._policy = policy
         self._caretaker.follow(policy)
 
+    def figures(self) -> Mapping[int, ProcessFigures]:
+        """What the processes of all workers take now, by process."""
+        return self._meter.look([pid for worker in self.workers() if (pid := worker.pid) is not None])
+
     def trim(self) -> None:
         """Give back the shared memory that nothing uses now."""
         self._memory.trim()
@@ -123,6 +129,11 @@ class WorkerPool:
         worker = self.running(site_id)
         if worker is not None:
             worker.stop(grace_s)
+
+    def stop_on_request(self, site_id: str, reason: str) -> bool:
+        """The same, whatever it does: its open calls fail with `reason`. Whether there was one to stop."""
+        worker = self.running(site_id)
+        return worker is not None and worker.stop_on_request(reason)
 
     def stop_all(self, grace_s: float = 3.0) -> None:
         """Stop every worker at the same time and start none from now on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
@@ -15,8 +14,11 @@ from comfy_env_core.environments.states import WorkerState
 class WorkerStatistics:
     """A worker at one moment. Times are seconds of `time.monotonic`.
 
-    `was_used`: whether its process did anything but describe nodes. `objects`: of its own, how many ComfyUI's process
-    holds by handles. `last_end`: why its process ended the last time.
+    - `calls`, `open_calls`: those it was asked for, and those of them without an answer yet. `errors`: those that
+      raised, cancelled ones left out.
+    - `was_used`: whether its process did anything but describe nodes.
+    - `objects`: of its own, how many ComfyUI's process holds by handles.
+    - `last_end`: why its process ended the last time.
     """
 
     pid: int | None
@@ -38,25 +40,6 @@ class WorkerStatistics:
         if self.state is not WorkerState.IDLE or self.last_used_at is None:
             return None
         return time.monotonic() - self.last_used_at
-
-    def as_json(self) -> dict[str, Any]:
-        """pid, state, python, calls, open_calls, start_duration_s, idle_s, objects, last_end, rss_bytes, pss_bytes,
-        private_bytes."""
-        memory = process_memory(self.pid) if self.pid is not None else None
-        return {
-            "pid": self.pid,
-            "state": self.state.value,
-            "python": self.python_version,
-            "calls": self.calls,
-            "open_calls": self.open_calls,
-            "start_duration_s": self.start_duration_s,
-            "idle_s": self.idle_s,
-            "objects": self.objects,
-            "last_end": self.last_end,
-            "rss_bytes": memory.rss_bytes if memory is not None else None,
-            "pss_bytes": memory.pss_bytes if memory is not None else None,
-            "private_bytes": memory.private_bytes if memory is not None else None,
-        }
 
 
 @dataclass(frozen=True)

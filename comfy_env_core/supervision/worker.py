@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from comfy_env_core.wire.objects.allowed import AllowList
 
 OnOutput = Callable[[WorkerSpec, str], None]
+#: Somebody waits for it, and has decided that what the worker does is lost.
+REQUEST_GRACE_S = 1.0
 #: Called with the worker's site when its process starts, answers for the first time, is being ended, or is gone.
 OnChange = Callable[[str], None]
 
@@ -94,7 +96,7 @@ class Worker:
 
     @property
     def statistics(self) -> WorkerStatistics:
-        """Figures for the panel."""
+        """What it did and does."""
         connection = self._connection
         objects = connection.borrowed.count(Handle) if connection is not None and self.is_alive else 0
         with self._lock:
@@ -112,15 +114,6 @@ class Worker:
                 objects=objects,
                 last_end=self._last_end,
             )
-
-    def as_json(self) -> dict[str, Any]:
-        """Figures for the panel: site, pack, log_path, and those of `WorkerStatistics.as_json`."""
-        return {
-            "site": self.spec.site_id,
-            "pack": self.spec.pack_name,
-            "log_path": str(self.spec.log_path),
-            **self.statistics.as_json(),
-        }
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Start the process and wait until it answers; nothing to do if it runs. Raises WorkerStartError."""
@@ -196,6 +189,11 @@ class Worker:
         self.end_for(
             WorkerStopped(f"The worker of {self.spec.pack_name!r} was stopped"), grace_s=grace_s, ask=True
         )
+
+    def stop_on_request(self, reason: str) -> bool:
+        """End the process although something may be under way in it; whether there was one to end. Open calls fail with
+        `reason`, in words for whoever waits for them."""
+        return self.end_for(WorkerStopped(reason), grace_s=REQUEST_GRACE_S, ask=True)
 
     def stop_if_idle(self, reason: str) -> bool:
         """End the process, for what `reason` says, if nothing is under way in it and none of its objects is held here;

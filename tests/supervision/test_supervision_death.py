@@ -103,7 +103,7 @@ def test_pool_starts_a_crashed_worker_again(tmp_path: Path, services: RecordingS
         second = pool.get(spec)
         assert second.pid != pid
         assert second.call("run", request(spec.module_name, "run")).result(10) == 5
-        assert [worker.as_json()["state"] for worker in pool.workers()] == ["idle"]
+        assert [worker.state for worker in pool.workers()] == [WorkerState.IDLE]
     finally:
         pool.stop_all()
     with pytest.raises(RuntimeError, match="shutting down"):

@@ -16,6 +16,7 @@ import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
 from patience import eventually
 
+from comfy_env_core.environments.states import WorkerState
 from comfy_env_core.supervision import IdlePolicy, Service, Worker, WorkerCrashed, WorkerPool, WorkerSpec
 from comfy_env_core.supervision.idling import GIB, SystemMemory
 from comfy_env_core.wire import DeadHandle
@@ -209,9 +210,9 @@ def test_a_worker_killed_between_two_prompts_is_replaced_and_its_objects_say_so(
     mesh = run(pool, specs["a"], "make")
     os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: pool.running("a") is None)
-    (told,) = [worker.as_json() for worker in pool.workers()]
-    assert (told["state"], told["pid"], told["rss_bytes"]) == ("crashed", None, None)
-    assert "SIGKILL (out of memory, or killed by hand)" in told["last_end"]
+    (told,) = [worker.statistics for worker in pool.workers()]
+    assert (told.state, told.pid, pool.figures()) == (WorkerState.CRASHED, None, {})
+    assert "SIGKILL (out of memory, or killed by hand)" in (told.last_end or "")
     assert run(pool, specs["a"]) != pid
     with pytest.raises(DeadHandle, match=r"Mesh.*worker a"):
         mesh.anything  # noqa: B018
@@ -231,11 +232,12 @@ def test_figures_of_a_worker_are_those_of_its_process(
 ) -> None:
     pool = make_pool()
     pid = run(pool, specs["a"])
-    (told,) = [worker.as_json() for worker in pool.workers()]
-    assert (told["site"], told["pid"], told["state"], told["calls"]) == ("a", pid, "idle", 1)
-    assert told["last_end"] is None and told["idle_s"] >= 0
-    assert told["rss_bytes"] == pytest.approx(psutil.Process(pid).memory_info().rss, rel=0.2)
-    assert 0 < told["private_bytes"] <= told["rss_bytes"]
+    (told,) = [worker.statistics for worker in pool.workers()]
+    assert (told.pid, told.state, told.calls) == (pid, WorkerState.IDLE, 1)
+    assert told.last_end is None and told.idle_s is not None and told.idle_s >= 0
+    taken = pool.figures()[pid]
+    assert taken.rss_bytes == pytest.approx(psutil.Process(pid).memory_info().rss, rel=0.2)
+    assert taken.private_bytes is not None and 0 < taken.private_bytes <= taken.rss_bytes
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process are Unix's")
