@@ -34,11 +34,17 @@ _TEXTS = ("text/", "application/json", "image/svg+xml")
 #: Asked for anew each time, so that a panel of another release is never half old; unchanged files cost no transfer.
 _HEADERS = {**HEADERS, "Cache-Control": "no-cache"}
 
-#: The page takes nothing from elsewhere, runs nothing that stands in it, and no other page can put it into a frame.
-_PAGE_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'"
+#: The page takes nothing from elsewhere and runs nothing that stands in it. It says so itself as well (`index.html`):
+#: with --disable-api-nodes ComfyUI puts a policy of its own in the place of this header.
+PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'"
 )
+#: No other page can put it into a frame, by the old header and the new one; a page cannot say this of itself.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": f"{PAGE_POLICY}; frame-ancestors 'self'",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Pages:
@@ -63,8 +69,7 @@ class Pages:
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         self._policy.admit_page(request)
-        headers = {"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"}
-        return await self._answer(request, "index.html", headers)
+        return await self._answer(request, "index.html", _PAGE_HEADERS)
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         self._policy.admit(request, changes=False)

@@ -14,7 +14,7 @@ from api.raw_http import RawAnswer, request, serving
 from comfy_env_core.api.backend import HostFacts
 from comfy_env_core.api.guard import Policy
 from comfy_env_core.api.mounting import Mounting
-from comfy_env_core.api.pages import Pages
+from comfy_env_core.api.pages import PAGE_POLICY, Pages
 
 PANEL = Path(__file__).parents[2] / "web"
 NAVIGATION = [
@@ -81,9 +81,17 @@ def test_the_page_is_at_the_prefix(url: str, prefix: str) -> None:
 
 
 def test_the_page_takes_nothing_from_elsewhere_and_stands_in_no_foreign_frame(url: str) -> None:
-    policy = get(url, "/comfy-env/").headers["content-security-policy"]
+    headers = get(url, "/comfy-env/").headers
+    policy = headers["content-security-policy"]
     assert {"default-src 'self'", "frame-ancestors 'self'", "object-src 'none'"} <= set(policy.split("; "))
     assert "unsafe" not in policy
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+
+
+def test_the_page_that_is_shipped_says_it_itself() -> None:
+    """With --disable-api-nodes ComfyUI replaces the header by one that allows more."""
+    text = " ".join((PANEL / "index.html").read_text("utf-8").split())
+    assert f'<meta http-equiv="Content-Security-Policy" content="{PAGE_POLICY}" />' in text
 
 
 @pytest.mark.parametrize(
