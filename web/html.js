@@ -7,7 +7,6 @@
  */
 
 import * as lit from "./vendor/lit-html/lit-html.js";
-import * as classMaps from "./vendor/lit-html/directives/class-map.js";
 import * as lives from "./vendor/lit-html/directives/live.js";
 import * as refs from "./vendor/lit-html/directives/ref.js";
 import * as repeats from "./vendor/lit-html/directives/repeat.js";
@@ -19,7 +18,6 @@ export const html = /** @type {typeof import("lit-html").html} */ (lit.html);
 export const svg = /** @type {typeof import("lit-html").svg} */ (lit.svg);
 export const nothing = /** @type {typeof import("lit-html").nothing} */ (/** @type {unknown} */ (lit.nothing));
 export const render = /** @type {typeof import("lit-html").render} */ (lit.render);
-export const classMap = /** @type {typeof import("lit-html/directives/class-map.js").classMap} */ (classMaps.classMap);
 export const live = /** @type {typeof import("lit-html/directives/live.js").live} */ (lives.live);
 export const ref = /** @type {typeof import("lit-html/directives/ref.js").ref} */ (refs.ref);
 export const repeat = /** @type {typeof import("lit-html/directives/repeat.js").repeat} */ (repeats.repeat);

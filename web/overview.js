@@ -84,11 +84,13 @@ export function groupOf({ state }) {
 }
 
 /**
+ * Who cancels a build knows that it did not succeed: that is no failure, there is just no environment.
  * @param {SiteJson} site
  * @param {State} state
  * @returns {PackState}
  */
 export function siteState(site, state) {
+  if (site.failure?.cause === "cancelled") return "unbuilt";
   return runningBuild(site, state)?.state === "queued" ? "queued" : site.state;
 }
 
@@ -172,7 +174,7 @@ export function announcement(before, after, t) {
   if (before.phase !== "ready" || after.phase !== "ready") return "";
   if (before.sites === after.sites) return "";
   const changed = [...after.sites.values()].filter((site) => before.sites.get(site.id)?.state !== site.state);
-  return changed.map((site) => t("frame.became", { pack: site.pack, state: t(`state.${site.state}`) })).join(" ");
+  return changed.map((site) => t("frame.became", { pack: site.pack, state: t(`state.${siteState(site, after)}`) })).join(" ");
 }
 
 /** @param {Problem[]} problems @param {Problem["level"]} level */

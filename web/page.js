@@ -2,7 +2,6 @@
 /** The panel as a page of its own, at /comfy-env/: for whoever wants it in a window beside ComfyUI. */
 
 import { Model } from "./model.js";
-import { mountPanel } from "./panel.js";
 import { Server } from "./server.js";
 import { known } from "./strings.js";
 import { ownTransport } from "./transports.js";
@@ -32,7 +31,12 @@ document.documentElement.lang = known(language);
 
 const server = new Server(ownTransport());
 const model = new Model(server);
+// The server is asked while what shows its answer is still being loaded.
+const started = model.start();
+const { mountPanel } = await import("./panel.js");
 const place = /** @type {HTMLElement} */ (document.getElementById("panel"));
 const panel = mountPanel(place, { model, server, language, target: targetInAddress(), onShow: rememberInAddress });
 addEventListener("popstate", () => panel.show(targetInAddress()));
-void model.start();
+
+await started;
+requestAnimationFrame(() => performance.mark("comfy-env interactive"));

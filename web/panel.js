@@ -8,6 +8,7 @@ import { formats } from "./format.js";
 import { render } from "./html.js";
 import { announcement } from "./overview.js";
 import { newElement } from "./panel_element.js";
+import { Sections } from "./sections.js";
 import { ServerError } from "./server.js";
 import { known, translator } from "./strings.js";
 import { confirmed } from "./views/dialog.js";
@@ -51,6 +52,7 @@ class MountedPanel {
   /** @type {Target} */
   #target;
   #shadow = this.element.root;
+  #sections = new Sections((stylesheet) => void this.element.dress(stylesheet), () => this.#drawSoon());
   #place = document.createElement("div");
   #voice = document.createElement("div");
   /** @type {Map<string, Record<string, any>>} what the view of each section remembers */
@@ -130,7 +132,9 @@ class MountedPanel {
     this.#frame = 0;
     const focused = this.#shadow.activeElement;
     this.#asked.clear();
-    render(frameView(this.#panel(), this.#failure, () => this.#forgetFailure()), this.#place);
+    const panel = this.#panel();
+    render(frameView(panel, this.#sections, this.#failure, () => this.#forgetFailure()), this.#place);
+    if (panel.state.phase !== "loading") this.#sections.anticipate();
     this.#disposeOfTheRest();
     // A card that moved up in the list was taken out and put in again, which takes the focus from it.
     if (focused instanceof HTMLElement && focused !== this.#shadow.activeElement) focused.focus({ preventScroll: true });

@@ -3,15 +3,6 @@
 
 const TAG = "comfy-env-panel";
 
-const STYLES = [
-  "panel.css",
-  "views/packs.css",
-  "views/log.css",
-  "views/workers.css",
-  "views/disk.css",
-  "views/settings.css",
-].map((name) => new URL(name, import.meta.url).href);
-
 /**
  * Tells when it comes into the page and when it leaves it: ComfyUI takes a tab's content out without saying so, and may put
  * it in again later.
@@ -21,12 +12,22 @@ class PanelElement extends HTMLElement {
   onDisconnected = () => {};
   root = this.attachShadow({ mode: "open" });
 
-  /** Nothing is seen before the first stylesheet is there: it would be seen without any style. */
-  dress() {
-    const links = STYLES.map(stylesheet);
-    this.root.append(...links);
-    this.style.visibility = "hidden";
-    links[0].onload = links[0].onerror = () => void (this.style.visibility = "");
+  /** @type {Map<string, HTMLLinkElement>} by name */
+  #stylesheets = new Map();
+
+  /**
+   * @param {string} name of a stylesheet in this directory; those that are there already stay as they are
+   * @returns {HTMLLinkElement}
+   */
+  dress(name) {
+    const known = this.#stylesheets.get(name);
+    if (known) return known;
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = new URL(name, import.meta.url).href;
+    this.#stylesheets.set(name, link);
+    this.root.append(link);
+    return link;
   }
 
   connectedCallback() {
@@ -42,14 +43,9 @@ class PanelElement extends HTMLElement {
 export function newElement() {
   if (!customElements.get(TAG)) customElements.define(TAG, PanelElement);
   const element = /** @type {PanelElement} */ (document.createElement(TAG));
-  element.dress();
+  // Nothing is seen before the first stylesheet is there: it would be seen without any style.
+  element.style.visibility = "hidden";
+  const first = element.dress("panel.css");
+  first.onload = first.onerror = () => void (element.style.visibility = "");
   return element;
-}
-
-/** @param {string} href */
-function stylesheet(href) {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = href;
-  return link;
 }

@@ -1,22 +1,96 @@
 // @ts-check
-/** The sections of the panel, in the order of their tabs. The views of one are shown one below the other. */
+/** The sections of the panel, in the order of their tabs. The first one is there from the start, the others come after it. */
 
-import { diskView } from "./views/disk.js";
-import { doctorView } from "./views/doctor.js";
 import { packsView } from "./views/packs.js";
-import { settingsView } from "./views/settings.js";
-import { supportView } from "./views/support.js";
-import { workersView } from "./views/workers.js";
 
 /** @import { IconName } from "./icons.js" */
 /** @import { TemplateResult } from "./html.js" */
 /** @import { Panel, Section } from "./types.js" */
 
-/** @type {Record<Section, { icon: IconName, views: ((panel: Panel) => TemplateResult)[] }>} */
+/** @typedef {(panel: Panel) => TemplateResult} View */
+
+/**
+ * The views of a section are shown one below the other. `styles`: what they look like, beside panel.css.
+ * @type {Record<Section, { icon: IconName, styles: string[], load: () => Promise<View[]> }>}
+ */
 export const SECTIONS = {
-  packs: { icon: "packs", views: [packsView] },
-  workers: { icon: "workers", views: [workersView] },
-  disk: { icon: "disk", views: [diskView] },
-  settings: { icon: "settings", views: [settingsView] },
-  help: { icon: "help", views: [doctorView, supportView] },
+  packs: { icon: "packs", styles: ["views/packs.css", "views/log.css"], load: async () => [packsView] },
+  workers: {
+    icon: "workers",
+    styles: ["views/workers.css"],
+    load: async () => [(await import("./views/workers.js")).workersView],
+  },
+  disk: {
+    icon: "disk",
+    styles: ["views/disk.css"],
+    load: async () => [(await import("./views/disk.js")).diskView],
+  },
+  settings: {
+    icon: "settings",
+    styles: ["views/settings.css"],
+    load: async () => [(await import("./views/settings.js")).settingsView],
+  },
+  help: {
+    icon: "help",
+    styles: ["views/settings.css"],
+    load: async () => [
+      (await import("./views/doctor.js")).doctorView,
+      (await import("./views/support.js")).supportView,
+    ],
+  },
 };
+
+/** Which sections are there: each is loaded when it is asked for, or before that when there is nothing better to do. */
+export class Sections {
+  /** @type {Map<Section, View[]>} */
+  #views = new Map([["packs", [packsView]]]);
+  /** @type {Map<Section, unknown>} why a section could not be loaded */
+  #errors = new Map();
+  #dress;
+  #redraw;
+  #isAnticipating = false;
+
+  /**
+   * @param {(stylesheet: string) => void} dress called with each stylesheet that is needed
+   * @param {() => void} redraw called when a section has come, or failed to
+   */
+  constructor(dress, redraw) {
+    this.#dress = dress;
+    this.#redraw = redraw;
+    for (const name of SECTIONS.packs.styles) dress(name);
+  }
+
+  /**
+   * @param {Section} section
+   * @returns {View[] | null} null: not yet. Throws why it cannot be had
+   */
+  views(section) {
+    if (this.#errors.has(section)) throw this.#errors.get(section);
+    const views = this.#views.get(section);
+    if (!views) void this.#load(section);
+    return views ?? null;
+  }
+
+  /** Loads all of them when the browser is idle. */
+  anticipate() {
+    if (this.#isAnticipating) return;
+    this.#isAnticipating = true;
+    const whenIdle = window.requestIdleCallback ?? ((/** @type {() => void} */ then) => setTimeout(then, 200));
+    whenIdle(() => {
+      const missing = /** @type {Section[]} */ (Object.keys(SECTIONS)).filter((section) => !this.#views.has(section));
+      for (const section of missing) void this.#load(section);
+    });
+  }
+
+  /** @param {Section} section */
+  async #load(section) {
+    const { styles, load } = SECTIONS[section];
+    for (const name of styles) this.#dress(name);
+    try {
+      this.#views.set(section, await load());
+    } catch (error) {
+      this.#errors.set(section, error);
+    }
+    this.#redraw();
+  }
+}

@@ -23,6 +23,11 @@ export function loadedBy(entry) {
   return [...found].sort();
 }
 
+/** What the page loads before anything of it can be used: first what asks the server, then what shows its answer. */
+export function loadedByPage() {
+  return [...new Set(["page.js", "panel.js"].flatMap((entry) => loadedBy(entry)))].filter((name) => name !== "page.js");
+}
+
 /** @param {string} module */
 function importsOf(module) {
   const text = readFileSync(join(WEB, module), "utf-8");

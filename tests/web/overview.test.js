@@ -71,6 +71,12 @@ suite("a card", () => {
     assert.equal(card.state, "mistake");
   });
 
+  test("has just no environment after somebody cancelled its build", () => {
+    const failure = { cause: "cancelled", message: "no", remedy: "", log_path: null };
+    const [card] = cards(stateOf({ sites: [site({ state: "failed", failure })] }));
+    assert.equal(card.state, "unbuilt");
+  });
+
   test("is found by parts of its name, of a node's, and of the word for its state", () => {
     const [card] = cards(stateOf({ sites: [site({ pack: "Geometry", nodes: ["MeshSmooth"], state: "failed" })] }));
     for (const words of ["geo", "smooth", "FAILED", "geo failed", ""]) assert.ok(matches(card, words, t), words);

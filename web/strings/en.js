@@ -16,6 +16,7 @@ export default {
   "frame.unreachable": "ComfyUI does not answer.",
   "frame.unreachable_remedy": "See whether it is running. This panel connects again by itself.",
   "frame.own_mistake": "A mistake in the panel: {error}.",
+  "frame.not_loaded": "This part of the panel cannot be shown. Reload the page. ({error})",
   "frame.read_only": "Nothing can be changed from here.",
   "frame.became": "{pack}: {state}.",
   "frame.dismiss": "Dismiss",

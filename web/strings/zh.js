@@ -16,6 +16,7 @@ export default {
   "frame.unreachable": "ComfyUI 没有响应。",
   "frame.unreachable_remedy": "请检查它是否正在运行。面板会自动重新连接。",
   "frame.own_mistake": "面板出错：{error}。",
+  "frame.not_loaded": "面板的这一部分无法显示。请重新加载页面。（{error}）",
   "frame.read_only": "无法从这里更改任何内容。",
   "frame.became": "{pack}：{state}。",
   "frame.dismiss": "关闭",

@@ -3,8 +3,9 @@
 
 import { html, nothing } from "../html.js";
 import { icon } from "../icons.js";
-import { button, dotted, note, stateWord } from "./parts.js";
+import { siteState } from "../overview.js";
 import { failureView } from "./failure.js";
+import { button, dotted, note, stateWord } from "./parts.js";
 import { progressView } from "./progress.js";
 
 /** @import { Card } from "../overview.js" */
@@ -61,7 +62,9 @@ function shortVersion(version) {
 function body(panel, card) {
   switch (card.state) {
     case "failed":
-      return card.sites.filter(({ state }) => state === "failed").map((site) => site.failure && failureView(panel, site, site.failure));
+      return card.sites
+        .filter((site) => siteState(site, panel.state) === "failed")
+        .map((site) => site.failure && failureView(panel, site, site.failure));
     case "mistake":
       return mistake(panel, card);
     case "building":
@@ -93,8 +96,8 @@ function mistake({ t, show }, card) {
  * @param {Panel} panel
  * @param {Card} card
  */
-function waiting({ t, act, server, whyNot }, card) {
-  const sites = card.sites.filter(({ state }) => state === card.state);
+function waiting({ t, act, server, state, whyNot }, card) {
+  const sites = card.sites.filter((site) => siteState(site, state) === card.state);
   const notice = sites.find((site) => site.notice)?.notice;
   return html`<div class="failure">
     <p class="quiet">${notice ?? t(card.state === "stale" ? "packs.stale" : "packs.unbuilt")}</p>

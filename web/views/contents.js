@@ -5,10 +5,13 @@ import { html, nothing } from "../html.js";
 import { icon } from "../icons.js";
 import { path } from "../server.js";
 import { Fetched } from "./fetched.js";
-import { LogView } from "./log.js";
+import { logPlace } from "./log_place.js";
 import { disclosure } from "./parts.js";
 
 /** @import { EnvironmentDetail, EnvironmentJson, Panel, SiteJson } from "../types.js" */
+
+/** States in which something is written into the log. */
+const BEING_BUILT = new Set(["building", "verifying"]);
 
 /**
  * @param {Panel} panel
@@ -22,7 +25,7 @@ export function contentsView(panel, environment, sites) {
   const wantsLog = Boolean(target.log) && (target.environment ?? id) === id;
   return html`<div class="contents">
     ${environment.has_log
-      ? disclosure(panel, { key: `log ${id}`, part: "log", title: t("contents.log"), isOpen: wantsLog, content: () => logView(panel, id) })
+      ? disclosure(panel, { key: `log ${id}`, part: "log", title: t("contents.log"), isOpen: wantsLog, content: () => logPlace(panel, { kind: "environment", id }, BEING_BUILT.has(environment.state)) })
       : nothing}
     ${environment.package_count
       ? disclosure(panel, {
@@ -56,14 +59,6 @@ export function contentsView(panel, environment, sites) {
       }),
     )}
   </div>`;
-}
-
-/**
- * @param {Panel} panel
- * @param {string} id
- */
-function logView({ keep, server, t }, id) {
-  return keep(`log of environment ${id}`, () => new LogView({ server, source: { kind: "environment", id }, t })).element;
 }
 
 /**

@@ -43,9 +43,9 @@ export function failureView(panel, site, failure, { tail = [], isToldBelow = fal
 }
 
 /** @param {Failure} failure */
-function wordsView({ message, remedy }) {
+function wordsView({ cause, message, remedy }) {
   return note(
-    "failed",
+    cause === "cancelled" ? "info" : "failed",
     html`<p class="failure-message">${message}</p>
       ${remedy ? html`<p class="failure-remedy">${remedy}</p>` : nothing}`,
   );

@@ -8,24 +8,40 @@ import { headerView } from "./header.js";
 import { jobsView } from "./jobs.js";
 import { wordsOf } from "../words.js";
 
+/** @import { Sections } from "../sections.js" */
 /** @import { Panel, Section } from "../types.js" */
 
 /**
  * @param {Panel} panel
+ * @param {Sections} sections
  * @param {{ message: string, remedy: string } | null} failure of the last thing that was asked for
  * @param {() => void} forget the failure
  */
-export function frameView(panel, failure, forget) {
-  const { state, target, t } = panel;
-  const { views } = SECTIONS[target.section];
+export function frameView(panel, sections, failure, forget) {
+  const { state, target } = panel;
   return html`
     ${state.phase === "loading" ? nothing : headerView(panel)}
     ${tabs(panel)}
     ${lostBanner(panel)} ${failureBanner(panel, failure, forget)} ${readOnlyBanner(panel)} ${jobsView(panel)}
     <main role="tabpanel" id="section" aria-labelledby="tab-${target.section}" data-section=${target.section}>
-      ${state.phase === "loading" ? loading(panel) : views.map((view) => view(panel))}
+      ${state.phase === "loading" ? loading(panel) : sectionView(panel, sections)}
     </main>
   `;
+}
+
+/**
+ * @param {Panel} panel
+ * @param {Sections} sections
+ */
+function sectionView(panel, sections) {
+  const { t, target } = panel;
+  try {
+    const views = sections.views(target.section);
+    return views ? views.map((view) => view(panel)) : html`<p class="quiet">${t("frame.loading")}</p>`;
+  } catch (error) {
+    console.error(error);
+    return html`<p class="note is-failed">${icon("failed")}<span>${t("frame.not_loaded", { error: String(error) })}</span></p>`;
+  }
 }
 
 /** @param {Panel} panel */

@@ -1,0 +1,353 @@
+"""The panel as a page of its own, in a real browser over the real API: what an artist sees and presses."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from javascript import packages
+
+pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it there are no routes to test")
+pytest.importorskip("playwright", reason="playwright drives the browser")
+
+from api.stage import Stage
+from playwright.sync_api import expect, sync_playwright
+
+from comfy_env_core.api.backend import HostFacts
+from comfy_env_core.building.errors import BuildCause, BuildError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+#: It runs if a text of ours is taken for markup anywhere.
+ATTACK = "<img src=x onerror=document.title='hacked'>"
+WIDTHS_PX = (135, 200, 312, 1400)
+INTERACTIVE_MS = 300
+
+OpenPage = Callable[..., "Page"]
+
+
+def settle(stage: Stage, **states: str) -> None:
+    """Waits until these packs are in these states."""
+    deadline = time.monotonic() + 20
+    while True:
+        now = {site["pack"]: site["state"] for site in stage.get("/status")["sites"]}
+        if all(now.get(pack.replace("_", "-")) == state for pack, state in states.items()):
+            return
+        assert time.monotonic() < deadline, f"the packs are {now}, not {states}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One pack that works, one that fails, one whose file is mistaken, and one with evil texts everywhere."""
+    with Stage(tmp_path_factory.mktemp("panel")) as made:
+        made.add_pack("mesh-tools", "# ours\n")
+        made.add_pack("other-meshes", "# ours\n")
+        made.add_pack("no-wheel", '[pypi-dependencies]\ngone = "*"\n')
+        tail = ("ERROR: Could not find a version of gone",)
+        failure = BuildError(BuildCause.NO_MATCHING_WHEEL, "There is no wheel of 'gone'.", tail=tail)
+        made.add_course("no-wheel", failure=failure)
+        made.add_pack("mistaken", "# three\n# lines\npython = 3.10\n")
+        made.add_pack(ATTACK, f'# {ATTACK}\n[pypi-dependencies]\nevil = "*"\n')
+        evil = BuildError(BuildCause.INTERNAL, f"It failed: {ATTACK}", f"Do {ATTACK}", tail=(ATTACK,))
+        made.add_course(ATTACK, failure=evil)
+        made.open()
+        settle(made, mesh_tools="ready", no_wheel="failed", mistaken="failed", **{ATTACK: "failed"})
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Without a sandbox: the tests may run as root, where chromium refuses to start one; the page is our own.
+        launched = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, stage: Stage) -> Iterator[OpenPage]:
+    """Called as `open_page(path="", on=stage, width=312, …)`, the rest as for a browser's context."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_(
+        path: str = "", on: Stage = stage, width: int = 312, **options: Any
+    ) -> Page:  # Any: playwright's
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, **{"locale": "en-GB", **options}
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{on.url}/comfy-env/{path}")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == [], "the page threw"
+
+
+def card(
+    page: Page, pack: str
+) -> Any:  # Any: a Locator, which playwright does not export for annotations at run time
+    return page.locator(f'.card[data-pack="{pack}"]')
+
+
+def opened(page: Page, pack: str) -> Any:
+    card(page, pack).get_by_role("button", name=pack, exact=True).click()
+    return page.get_by_role("article", name=pack)
+
+
+def test_what_needs_somebody_comes_first_with_cause_remedy_and_buttons(open_page: OpenPage) -> None:
+    page = open_page()
+    expect(page.locator(".group h2")).to_have_text(["Needs you", "Ready"])
+    expect(page.locator(".header")).to_contain_text("2 of 5 packs ready. 3 need you.")
+    failed = card(page, "no-wheel")
+    expect(failed).to_contain_text("There is no wheel of 'gone'.")
+    expect(failed).to_contain_text("Ask for another version of it")
+    expect(failed.get_by_role("button")).to_have_text(["no-wheel", "Show file", "Build again", "Show log"])
+    expect(card(page, "mesh-tools")).to_contain_text(re.compile(r"Ready.*1 node.*Python 3\.\d+", re.DOTALL))
+
+
+def test_a_mistake_is_shown_at_its_line(open_page: OpenPage) -> None:
+    page = open_page()
+    card(page, "mistaken").get_by_role("button", name="Show file").click()
+    line = page.locator(".line.is-failed")
+    expect(line).to_have_text("3python = 3.10")
+    expect(line.locator("+ .note")).to_contain_text('Write python = "3.10"')
+
+
+def test_a_rebuild_is_followed_from_its_click_to_its_end(open_page: OpenPage, stage: Stage) -> None:
+    gate = threading.Event()
+    for name in ("mesh-tools", "other-meshes"):
+        stage.add_course(name, packages=8, gate=gate)
+    page = open_page()
+    pack = opened(page, "mesh-tools")
+    before = int(pack.locator("dd").nth(-2).inner_text())
+    pack.get_by_role("button", name="Rebuild").click()
+    expect(pack.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    expect(pack.locator(".progress")).to_contain_text("8 of 8 packages")
+    pack.get_by_role("button", name="Log of the build").click()
+    expect(pack.get_by_text("resolving: resolving")).to_be_visible()
+    gate.set()
+    expect(pack.locator(".pack-head .state")).to_have_text("Ready")
+    expect(pack.locator("dd").nth(-2)).to_have_text(str(before + 1))
+    expect(pack.get_by_role("button", name="Roll back")).to_be_enabled()
+    expect(page.get_by_role("status").filter(has_text="mesh-tools: Ready.")).to_be_attached()
+
+
+def test_a_build_is_cancelled_by_its_button(open_page: OpenPage, stage: Stage) -> None:
+    stage.engine.courses["no-wheel"].gate = threading.Event()
+    page = open_page()
+    failed = card(page, "no-wheel")
+    failed.get_by_role("button", name="Build again").click()
+    failed.get_by_role("button", name="Cancel").click()
+    expect(failed.locator(".state")).to_have_text("Not built")
+    stage.engine.courses["no-wheel"].gate = None
+    failed.get_by_role("button", name="Build: no-wheel").click()
+    expect(failed.locator(".state")).to_have_text("Failed")
+
+
+def test_nothing_is_deleted_before_somebody_says_yes(open_page: OpenPage, stage: Stage) -> None:
+    page = open_page()
+    pack = opened(page, "mesh-tools")
+    pack.get_by_role("button", name="Delete").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("mesh-tools, other-meshes")
+    page.keyboard.press("Escape")
+    expect(question).to_have_count(0)
+    expect(pack.get_by_role("button", name="Delete")).to_be_focused()
+    assert card_state(stage, "mesh-tools") == "ready"
+
+
+def card_state(stage: Stage, pack: str) -> str:
+    return str(next(site["state"] for site in stage.get("/status")["sites"] if site["pack"] == pack))
+
+
+def test_the_words_of_a_refusal_are_shown(open_page: OpenPage) -> None:
+    page = open_page()
+    refusal = '{"error": {"code": "busy", "message": "A node runs in it.", "remedy": "Wait for it."}}'
+    page.route(
+        "**/rebuild", lambda route: route.fulfill(status=409, content_type="application/json", body=refusal)
+    )
+    pack = opened(page, "mesh-tools")
+    pack.get_by_role("button", name="Rebuild").click()
+    expect(page.get_by_role("alert")).to_contain_text("A node runs in it. Wait for it.")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_everything_can_be_reached_without_a_mouse(open_page: OpenPage) -> None:
+    page = open_page()
+    tab = page.get_by_role("tab", name="Packs")
+    tab.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Workers")).to_be_focused()
+    expect(page.get_by_role("tab", name="Workers")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Home")
+    expect(tab).to_be_focused()
+    page.keyboard.press("Tab")
+    first = page.locator(".card-name").first
+    expect(first).to_be_focused()
+    name = first.inner_text()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=name, level=2)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(first).to_be_focused()
+    assert len(page.locator("[role=tab][tabindex='0']").all()) == 1
+
+
+def test_texts_of_packs_and_builds_are_never_markup(open_page: OpenPage) -> None:
+    page = open_page()
+    expect(card(page, ATTACK)).to_contain_text(f"It failed: {ATTACK}")
+    card(page, ATTACK).get_by_role("button", name="Show log").click()
+    expect(page.get_by_role("article", name=ATTACK)).to_be_visible()
+    expect(page.locator("[data-part=log]")).to_contain_text(ATTACK)
+    page.get_by_role("button", name="comfy-env.toml").click()
+    expect(page.locator(".listing")).to_contain_text(ATTACK)
+    assert (
+        page.evaluate("document.querySelector('comfy-env-panel').shadowRoot.querySelectorAll('img').length")
+        == 0
+    )
+    assert page.title() == "comfy-env manager"
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing_serious(open_page: OpenPage, scheme: str) -> None:
+    axe = (packages() / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    page = open_page(width=1400, color_scheme=scheme)
+    expect(card(page, "no-wheel")).to_be_visible()
+    page.evaluate(axe)
+    assert_accessible(page, "the list")
+    opened(page, "no-wheel")
+    page.get_by_role("button", name="Log of the build").click()
+    page.get_by_role("button", name="comfy-env.toml").click()
+    expect(page.locator(".listing")).to_be_visible()
+    assert_accessible(page, "an opened pack that failed")
+    opened(page, "mesh-tools").get_by_role("button", name="Packages").click()
+    page.get_by_role("button", name="Delete").click()
+    assert_accessible(page, "an opened pack, and a question")
+
+
+def assert_accessible(page: Page, what: str) -> None:
+    found = page.evaluate("axe.run(document).then(({ violations }) => violations)")
+    serious = [
+        f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], what
+
+
+@pytest.mark.parametrize("width", WIDTHS_PX)
+def test_nothing_has_to_be_scrolled_sideways(open_page: OpenPage, width: int) -> None:
+    page = open_page(width=width)
+    expect(card(page, "no-wheel")).to_be_visible()
+    assert_fits(page, width)
+    opened(page, "no-wheel")
+    page.get_by_role("button", name="comfy-env.toml").click()
+    page.get_by_role("button", name="Log of the build").click()
+    assert_fits(page, width)
+    for section in ("Workers", "Disk", "Settings", "Help"):
+        page.get_by_role("tab", name=section).click()
+        expect(page.get_by_role("tabpanel", name=section)).to_be_visible()
+        assert_fits(page, width)
+
+
+def assert_fits(page: Page, width: int) -> None:
+    wide = page.evaluate(
+        """() => [...document.querySelector("comfy-env-panel").shadowRoot.querySelectorAll("*")]
+            .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+            .map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, wide
+
+
+def test_it_speaks_chinese_to_who_reads_chinese(open_page: OpenPage) -> None:
+    page = open_page(locale="zh-CN")
+    expect(page.get_by_role("tab")).to_have_text(["节点包", "进程", "磁盘", "设置", "帮助"])
+    expect(card(page, "mesh-tools").locator(".state")).to_have_text("就绪")
+    assert page.evaluate("document.documentElement.lang") == "zh"
+
+
+def test_a_reload_shows_again_what_was_opened(open_page: OpenPage) -> None:
+    page = open_page()
+    opened(page, "no-wheel")
+    page.reload()
+    expect(page.get_by_role("article", name="no-wheel")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("article")).to_have_count(0)
+
+
+def test_after_a_restart_of_the_server_it_shows_what_is_there_now(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    with Stage(tmp_path) as first:
+        first.add_pack("before")
+        first.open()
+        settle(first, before="ready")
+        page = open_page(on=first)
+        expect(card(page, "before")).to_be_visible()
+        port = int(first.url.rpartition(":")[2])
+    expect(page.get_by_text("The connection to ComfyUI is lost.").first).to_be_visible()
+    expect(card(page, "before")).to_be_visible()
+    with Stage(tmp_path, port=port) as second:
+        second.add_pack("after")
+        second.open()
+        expect(card(page, "after").locator(".state")).to_have_text("Ready")
+        expect(page.locator(".note", has_text="is lost")).to_have_count(0)
+
+
+def test_who_may_only_look_is_told_why(open_page: OpenPage, tmp_path: Path) -> None:
+    with Stage(tmp_path, facts=HostFacts(listens_remotely=True)) as remote:
+        remote.add_pack("mesh-tools")
+        remote.open()
+        settle(remote, mesh_tools="ready")
+        page = open_page(on=remote)
+        why = remote.get("/status")["policy"]["why_not"]
+        expect(page.locator(".note.is-info")).to_have_text(why)
+        rebuild = opened(page, "mesh-tools").get_by_role("button", name="Rebuild")
+        expect(rebuild).to_be_disabled()
+        expect(rebuild).to_have_attribute("title", why)
+
+
+def test_without_packs_it_teaches_how_to_make_one(open_page: OpenPage, tmp_path: Path) -> None:
+    with Stage(tmp_path) as empty:
+        empty.open()
+        page = open_page(on=empty)
+        expect(page.get_by_role("heading", name="Nothing to isolate yet")).to_be_visible()
+        example = page.locator(".copyable code").inner_text()
+    with Stage(tmp_path) as taught:
+        taught.add_pack("by-the-example", example)
+        taught.open()
+        settle(taught, by_the_example="ready")
+
+
+def test_it_can_be_used_within_300_ms_with_200_packs(open_page: OpenPage, tmp_path: Path) -> None:
+    with Stage(tmp_path) as many:
+        many.add_ready_packs(200)
+        many.open()
+        settle(many, pack_199="ready")
+        open_page(on=many)  # the server's own caches
+        waits = [interactive_ms(open_page(on=many)) for _ in range(3)]
+        page = open_page(on=many)
+        page.get_by_role("searchbox").fill("pack-19")
+        expect(page.locator(".card")).to_have_count(10)
+    print(f"interactive after {', '.join(f'{wait:.0f}' for wait in waits)} ms")
+    assert min(waits) < INTERACTIVE_MS
+
+
+def interactive_ms(page: Page) -> float:
+    """From the beginning of the navigation until the cards can be pressed."""
+    expect(card(page, "pack-199")).to_be_attached()
+    return float(page.evaluate("performance.getEntriesByName('comfy-env interactive')[0].startTime"))
