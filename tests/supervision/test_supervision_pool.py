@@ -87,7 +87,7 @@ def test_the_limit_ends_the_worker_that_was_used_longest_ago(
         run(pool, specs[name])
     assert running(pool) == {"a", "c"}
     ended = next(worker for worker in pool.workers() if worker.spec.site_id == "b")
-    assert "only 2 may run at once" in str(ended.as_json()["last_end"])
+    assert "only 2 may run at once" in str(ended.statistics.last_end)
     assert run(pool, specs["b"]) > 0, "it starts again by itself"
 
 
@@ -140,13 +140,13 @@ def test_objects_that_comfyui_holds_keep_their_worker_whatever_the_pressure(
 ) -> None:
     pool = make_pool(SHORT, max_workers=1, idle_timeout_s=0.01)
     mesh = run(pool, specs["a"], "make")
-    assert pool.running("a").as_json()["objects"] == 1  # type: ignore[union-attr]
+    assert pool.running("a").statistics.objects == 1  # type: ignore[union-attr]
     run(pool, specs["b"])
     with caplog.at_level(logging.INFO):
         assert eventually(lambda: (pool.look(), running(pool))[1] == {"a"})  # type: ignore[func-returns-value]
     assert "holds 1 of its objects" in caplog.text
     del mesh
-    assert eventually(lambda: pool.running("a").as_json()["objects"] == 0)  # type: ignore[union-attr]
+    assert eventually(lambda: pool.running("a").statistics.objects == 0)  # type: ignore[union-attr]
     pool.look()
     assert running(pool) == set()
 
