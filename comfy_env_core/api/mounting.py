@@ -92,10 +92,11 @@ def refusing(handler: Handler) -> Handler:
         except Refused as refused:
             return refusal(refused)
         except Exception as error:  # the boundary: whatever it is, the page gets our shape of it
-            log.exception("%s %s failed", request.method, request.path)
+            what = f"{request.method} {request.rel_url.raw_path}"  # encoded: no line ends get into the log
+            log.exception("%s failed", what)
             return refusal(
                 INTERNAL.because(
-                    f"{request.method} {request.path} failed: {type(error).__name__}: {error}",
+                    f"{what} failed: {type(error).__name__}: {error}",
                     "Please report it with the log of ComfyUI.",
                 )
             )

@@ -69,22 +69,24 @@ class Pages:
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         self._policy.admit_page(request)
-        return await self._answer(request, "index.html", _PAGE_HEADERS)
+        return await self._answer(request, "index.html")
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         self._policy.admit(request, changes=False)
-        return await self._answer(request, request.match_info["name"], {})
+        return await self._answer(request, request.match_info["name"])
 
-    async def _answer(
-        self, request: web.Request, name: str, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, name: str) -> web.StreamResponse:
         found = await asyncio.get_running_loop().run_in_executor(self._executor, self._shelf.read, name)
         if found is None:
             raise UNKNOWN_ROUTE.because(
                 f"There is no file {name!r} in the panel.",
                 "Reload the page; if it stays, update comfy-env manager.",
             )
-        answered = {**_HEADERS, **headers, "ETag": found.etag}
+        answered = {
+            **_HEADERS,
+            **(_PAGE_HEADERS if found.media_type == "text/html" else {}),
+            "ETag": found.etag,
+        }
         if _has_it(request, found.etag):
             return web.Response(status=304, headers=answered)
         return web.Response(

@@ -102,6 +102,7 @@ def url(handlers: Handlers) -> Iterator[str]:
         Operation("GET", "/things/{thing}/parts/{part}", handlers.see, answer=Seen),
         Operation("POST", "/refuse", handlers.refuse, refusals=(BUSY,)),
         Operation("GET", "/broken", handlers.break_down),
+        Operation("GET", "/broken/{thing}", handlers.break_down, ids={"thing": "one"}),
         Operation("GET", "/odd", handlers.answer_oddly, query=Filter),
         Operation("GET", "/text", handlers.write, media_type="text/plain; charset=utf-8"),
         Operation("GET", "/file", handlers.pack, media_type="application/zip"),
@@ -341,6 +342,12 @@ def test_a_wrong_body_is_told_what_is_wrong(url: str, body: bytes, message: str)
     answer = request(url, "POST /comfy-env/things", headers, body)
     assert (answer.status, answer.code) == (400, "bad_request")
     assert answer.error is not None and message in answer.error["message"]
+
+
+def test_no_line_end_of_a_request_gets_into_the_log(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = request(url, "GET /comfy-env/broken/%0d%0aERROR%20all%20is%20lost")
+    assert (answer.status, answer.code) == (500, "internal")
+    assert "ERROR all is lost" not in caplog.text and "%0aERROR" in caplog.text
 
 
 def test_a_body_that_says_that_it_is_too_large_is_not_read(url: str) -> None:

@@ -81,11 +81,14 @@ def test_the_page_is_at_the_prefix(url: str, prefix: str) -> None:
 
 
 def test_the_page_takes_nothing_from_elsewhere_and_stands_in_no_foreign_frame(url: str) -> None:
-    headers = get(url, "/comfy-env/").headers
-    policy = headers["content-security-policy"]
-    assert {"default-src 'self'", "frame-ancestors 'self'", "object-src 'none'"} <= set(policy.split("; "))
-    assert "unsafe" not in policy
-    assert headers["x-frame-options"] == "SAMEORIGIN"
+    for path in ("/comfy-env/", "/comfy-env/web/index.html"):
+        headers = get(url, path).headers
+        policy = headers["content-security-policy"]
+        assert {"default-src 'self'", "frame-ancestors 'self'", "object-src 'none'"} <= set(
+            policy.split("; ")
+        )
+        assert "unsafe" not in policy
+        assert headers["x-frame-options"] == "SAMEORIGIN"
 
 
 def test_the_page_that_is_shipped_says_it_itself() -> None:
