@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from comfy_env_core.api.clients import NOBODY, Clients
 from comfy_env_core.api.refusals import UNKNOWN_ENVIRONMENT, UNKNOWN_SITE
-from comfy_env_core.environments.build_records import BuildRecords
+from comfy_env_core.environments.looks import Looks
 from comfy_env_core.environments.measuring import StoreMeasuring
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class HostFacts:
 class Backend:
     """One per server. Looks up what requests name: no text of a request becomes a path or an argument.
 
-    - `records`, `measuring`: what builds recorded, and what they take on the disk, remembered between requests.
+    - `looks`, `measuring`: what is known of environments, and what they take on the disk, kept between requests.
     """
 
     manager: Manager
@@ -41,7 +41,7 @@ class Backend:
     facts: HostFacts = HostFacts()
     environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ)
     clients: Clients = NOBODY
-    records: BuildRecords = dataclasses.field(default_factory=BuildRecords)
+    looks: Looks = dataclasses.field(default_factory=Looks)
     measuring: StoreMeasuring = dataclasses.field(default_factory=StoreMeasuring)
 
     @property

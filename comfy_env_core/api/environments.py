@@ -14,6 +14,7 @@ from comfy_env_core.api.standing import Evidence, FailureJson
 from comfy_env_core.building.job_snapshot import BuildJson, BuildState, JobSnapshot
 from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.user_settings import redact
+from comfy_env_core.environments.looks import read_record
 from comfy_env_core.environments.meta import DamagedMeta, Meta
 from comfy_env_core.environments.store import Environment, Workspace
 from comfy_env_core.manager import BuildMode
@@ -171,7 +172,7 @@ class Environments:
             else None,
             "facts": list(meta.facts) if meta is not None else [],
             "generations": [
-                self._generation(workspace, current, previous) for workspace in environment.generations()
+                _generation(workspace, current, previous) for workspace in environment.generations()
             ],
         }
 
@@ -209,10 +210,10 @@ class Environments:
     def _as_json(
         self, environment: Environment, users: Sequence[SiteStatus], build: JobSnapshot | None
     ) -> EnvironmentJson:
-        current = environment.current()
-        record = self._backend.records.of(current) if current is not None else None
+        look = self._backend.looks.at(environment)
+        record = look.record
         builds_at_start = self._backend.manager.mode is not BuildMode.OFF
-        standing = Evidence(environment, current, users, build, builds_at_start).standing()
+        standing = Evidence(environment, look, users, build, builds_at_start).standing()
         return {
             "id": environment.id,
             "state": standing.state,
@@ -226,14 +227,14 @@ class Environments:
             "package_count": record.package_count if record is not None else None,
             "built_at": record.built_at if record is not None else None,
             "duration_s": record.duration_s if record is not None else None,
-            "generation": current.number if current is not None else None,
-            "can_roll_back": environment.previous() is not None,
+            "generation": look.generation,
+            "can_roll_back": look.previous is not None,
             "build": standing.build,
             "built_elsewhere": standing.is_built_elsewhere,
             "error": standing.error,
             "size": self._size(environment),
-            "has_log": environment.log_path.exists(),
-            "has_lock": current is not None and (current.directory / LOCK_NAME).exists(),
+            "has_log": environment.log_path.name in look.names,
+            "has_lock": LOCK_NAME in look.current_names,
             "left_out": list(record.left_out) if record is not None else [],
         }
 
@@ -244,16 +245,17 @@ class Environments:
             return None
         return {"unique_bytes": size.unique_bytes, "shared_bytes": size.shared_bytes}
 
-    def _generation(
-        self, workspace: Workspace, current: Workspace | None, previous: Workspace | None
-    ) -> GenerationJson:
-        record = self._backend.records.of(workspace)
-        return {
-            "number": workspace.number,
-            "is_current": workspace == current,
-            "is_previous": workspace == previous,
-            "built_at": record.built_at if record is not None else None,
-        }
+
+def _generation(
+    workspace: Workspace, current: Workspace | None, previous: Workspace | None
+) -> GenerationJson:
+    record = read_record(workspace)
+    return {
+        "number": workspace.number,
+        "is_current": workspace == current,
+        "is_previous": workspace == previous,
+        "built_at": record.built_at if record is not None else None,
+    }
 
 
 def _meta(workspace: Workspace | None) -> Meta | None:

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.environments import TEXT
 from comfy_env_core.api.operation import Ask, FileAnswer, Operation
+from comfy_env_core.api.pack_files import FileKind, PackFileJson, pack_file
 from comfy_env_core.api.refusals import NOT_POSSIBLE, UNKNOWN_PACK, UNKNOWN_SITE
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.locks import LOCK_NAME
-from comfy_env_core.building.locks.lock_file import read_lock
 from comfy_env_core.building.user_settings import redact
-from comfy_env_core.config import ConfigError, ConfigWarning, parse_env, parse_root
 from comfy_env_core.discovery import ENV_FILE_NAME, Pack
+from comfy_env_core.sites.runtime import SiteRuntime
 
-FileKind = Literal["environment", "root", "lock"]
 PlatformName = Literal["linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64"]
-
-
-class ProblemJson(TypedDict):
-    """What is wrong in a file ("error": it cannot be used), or has no effect. `line` counts from 1."""
-
-    level: Literal["error", "warning"]
-    line: int | None
-    key: str | None
-    problem: str
-    remedy: str
-
-
-class PackFileJson(TypedDict):
-    """A file as it is now. `path`: below the pack, with "/". `text`: empty for locks in the list of all packs."""
-
-    path: str
-    kind: FileKind
-    text: str
-    problems: list[ProblemJson]
 
 
 class PackJson(TypedDict):
@@ -86,20 +67,39 @@ def operations(backend: Backend) -> list[Operation]:
     ]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Configured:
+    """A pack with its sites and its root files, as they were found at the start."""
+
+    pack: Pack
+    sites: list[SiteRuntime]
+    root_files: list[Path]
+
+    def files(self) -> Iterator[tuple[Path, FileKind]]:
+        """Those that were there at the start, and locks that are there now."""
+        for path in self.root_files:
+            yield path, "root"
+        for runtime in self.sites:
+            yield runtime.site.config_path, "environment"
+            lock = runtime.site.config_path.with_name(LOCK_NAME)
+            if lock.exists():
+                yield lock, "lock"
+
+
 class Packs:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def show_all(self, ask: Ask) -> PackList:
         """The packs that have a comfy-env.toml or comfy-env-root.toml, read anew."""
-        return {"packs": [self._as_json(pack, with_locks=False) for pack in self._configured()]}
+        return {"packs": [self._as_json(one, with_locks=False) for one in self._configured().values()]}
 
     def show(self, ask: Ask) -> PackJson:
         """One pack with all its files."""
         name = ask.path["pack"]
-        for pack in self._configured():
-            if pack.name == name:
-                return self._as_json(pack, with_locks=True)
+        found = self._configured().get(name)
+        if found is not None:
+            return self._as_json(found, with_locks=True)
         raise UNKNOWN_PACK.because(
             f"There is no pack {name!r} with a {ENV_FILE_NAME}.",
             "GET /comfy-env/packs lists them. ComfyUI finds packs when it starts: restart it after adding one.",
@@ -120,88 +120,26 @@ class Packs:
             ) from error
         return FileAnswer(redact(plan.manifest()).encode("utf-8", "backslashreplace"), TEXT)
 
-    def _configured(self) -> Iterator[Pack]:
+    def _configured(self) -> dict[str, _Configured]:
+        """By name, in the order of the scan."""
         scan = self._backend.manager.scan
-        names = {site.pack.name for site in scan.sites}
-        names |= {id_.partition("/")[0] for id_ in (*scan.roots, *scan.root_errors)}
-        return (pack for pack in scan.packs if pack.name in names)
+        packs = {pack.name: _Configured(pack, [], []) for pack in scan.packs}
+        for runtime in self._backend.manager.sites.values():
+            packs[runtime.site.pack.name].sites.append(runtime)
+        for id_ in sorted({*scan.roots, *scan.root_errors}):
+            read = scan.roots.get(id_) or scan.root_errors[id_]
+            packs[id_.partition("/")[0]].root_files.append(read.path)
+        return {name: one for name, one in packs.items() if one.sites or one.root_files}
 
-    def _as_json(self, pack: Pack, *, with_locks: bool) -> PackJson:
-        runtimes = self._backend.manager.sites.values()
-        sites = [runtime for runtime in runtimes if runtime.site.pack.name == pack.name]
+    def _as_json(self, configured: _Configured, *, with_locks: bool) -> PackJson:
+        pack, sites = configured.pack, configured.sites
         return {
             "name": pack.name,
             "path": str(pack.path),
             "sites": [runtime.id for runtime in sites],
             "nodes": sum(len(runtime.status().nodes) for runtime in sites),
             "files": [
-                _file(pack, path, kind, with_text=with_locks or kind != "lock")
-                for path, kind in self._files(pack)
+                pack_file(pack.path, path, kind, in_full=with_locks or kind != "lock")
+                for path, kind in configured.files()
             ],
         }
-
-    def _files(self, pack: Pack) -> Iterator[tuple[Path, FileKind]]:
-        """Those that were there at the start, and locks that are there now."""
-        scan = self._backend.manager.scan
-        for id_ in sorted({*scan.roots, *scan.root_errors}):
-            if id_.partition("/")[0] == pack.name:
-                read = scan.roots.get(id_) or scan.root_errors[id_]
-                yield read.path, "root"
-        for site in scan.sites:
-            if site.pack.name == pack.name:
-                yield site.config_path, "environment"
-                lock = site.config_path.with_name(LOCK_NAME)
-                if lock.exists():
-                    yield lock, "lock"
-
-
-def _file(pack: Pack, path: Path, kind: FileKind, *, with_text: bool) -> PackFileJson:
-    content, problems = b"", list[ProblemJson]()
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        problems.append(
-            {
-                "level": "error",
-                "line": None,
-                "key": None,
-                "problem": f"the file cannot be read: {error.strerror or error}",
-                "remedy": "Put it back, or restart ComfyUI if it was removed on purpose",
-            }
-        )
-    else:
-        problems += _problems(content, path, _READERS[kind])
-    return {
-        "path": path.relative_to(pack.path).as_posix(),
-        "kind": kind,
-        "text": content.decode("utf-8", "replace") if with_text else "",
-        "problems": problems,
-    }
-
-
-#: Each raises ConfigError. Any: what they return have nothing in common but `warnings`, which a lock has none of.
-_READERS: dict[FileKind, Callable[[bytes, Path], Any]] = {
-    "environment": parse_env,
-    "root": parse_root,
-    "lock": read_lock,
-}
-
-
-def _problems(content: bytes, path: Path, read: Callable[[bytes, Path], Any]) -> Iterator[ProblemJson]:
-    try:
-        parsed = read(content, path)
-    except ConfigError as error:
-        yield _problem("error", error)
-        return
-    for warning in getattr(parsed, "warnings", ()):
-        yield _problem("warning", warning)
-
-
-def _problem(level: Literal["error", "warning"], told: ConfigError | ConfigWarning) -> ProblemJson:
-    return {
-        "level": level,
-        "line": told.line,
-        "key": told.key,
-        "problem": told.problem,
-        "remedy": told.remedy,
-    }

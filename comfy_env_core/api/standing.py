@@ -11,9 +11,10 @@ from typing import TypedDict
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.install_log import read_outcome
 from comfy_env_core.building.job_snapshot import BuildJson, BuildState, JobSnapshot
-from comfy_env_core.building.running_job import read_running_job
+from comfy_env_core.building.running_job import JOB_NAME, read_running_job
+from comfy_env_core.environments.looks import Look
 from comfy_env_core.environments.states import EnvironmentState, SiteState
-from comfy_env_core.environments.store import Environment, Workspace
+from comfy_env_core.environments.store import Environment
 from comfy_env_core.sites.status import SiteStatus
 
 
@@ -42,7 +43,7 @@ class Evidence:
     process. `builds_at_start`: whether a start builds what is missing."""
 
     environment: Environment
-    current: Workspace | None
+    look: Look
     users: Sequence[SiteStatus]
     build: JobSnapshot | None
     builds_at_start: bool
@@ -53,7 +54,7 @@ class Evidence:
             self._under_way()
             or self._elsewhere()
             or self._ended()
-            or (self._missing() if self.current is None else self._done())
+            or (self._missing() if self.look.current is None else self._done())
         )
 
     def _under_way(self) -> Standing | None:
@@ -64,6 +65,8 @@ class Evidence:
         return Standing(shown["state"], doing(shown), build=shown)
 
     def _elsewhere(self) -> Standing | None:
+        if JOB_NAME not in self.look.names:
+            return None
         running = read_running_job(self.environment)
         if running is None or running.pid == os.getpid():
             return None
@@ -77,15 +80,15 @@ class Evidence:
         if build is None or build.error is None or not self._is_newest(build):
             return None
         shown = build.as_json()
-        goes_on = "" if self.current is None else " The build before goes on serving."
+        goes_on = "" if self.look.current is None else " The build before goes on serving."
         if build.state is EnvironmentState.FAILED:
             return Standing("failed", build.error.message + goes_on, _failure(build.error), shown)
-        if self.current is None:
+        if self.look.current is None:
             return Standing("cancelled", "Its build was cancelled.", _failure(build.error), shown)
         return dataclasses.replace(self._done(), reason=f"The rebuild was cancelled.{goes_on}", build=shown)
 
     def _is_newest(self, build: JobSnapshot) -> bool:
-        if self.current is None:
+        if self.look.current is None:
             # Deleting it sets the sites back. Without a directory a build may have failed for want of one.
             return self.environment.directory.is_dir() or any(
                 site.state is SiteState.FAILED for site in self.users
@@ -124,7 +127,7 @@ class Evidence:
         return Standing("missing", self._why_missing())
 
     def _why_missing(self) -> str:
-        if (self.environment.directory / ".pixi").is_dir():
+        if ".pixi" in self.look.names:
             return "Another tool, or an early version, made it: nothing here uses it."
         if not self.users:
             return "Nothing is built in it, and no pack of this ComfyUI uses it."

@@ -137,8 +137,7 @@ class Status:
 
     def _engine(self) -> EngineJson:
         backend = self._backend
-        found = (environment.current() for environment in backend.store.environments())
-        records = (backend.records.of(workspace) for workspace in found if workspace is not None)
+        records = (backend.looks.at(environment).record for environment in backend.store.environments())
         newest = max(filter(None, records), key=lambda record: record.built_at, default=None)
         return {
             "setting": backend.environ.get("COMFY_ENV_ENGINE", "").strip() or "auto",

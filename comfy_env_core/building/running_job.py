@@ -24,6 +24,7 @@ from comfy_env_core.environments.store import Environment
 
 log = logging.getLogger("comfy-env.building")
 
+JOB_NAME = "job.json"
 _EVERY_S = 1.0
 _LOOK_EVERY_S = 0.25
 
@@ -102,7 +103,7 @@ def ask_to_cancel(environment: Environment) -> RunningJob | None:
 
 
 def job_path(environment: Environment) -> Path:
-    return environment.directory / "job.json"
+    return environment.directory / JOB_NAME
 
 
 class JobFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..config import ConfigError, EnvSpec, RootSpec
@@ -31,7 +32,7 @@ class Site:
     spec: EnvSpec | None
     error: ConfigError | None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """ "pack" for the pack's own directory, "pack/nodes/mesh" for one inside it, on every system with "/"."""
         inner = self.directory.relative_to(self.pack.path).as_posix()

@@ -8,6 +8,7 @@ old generation serving. The one before stays for rolling back until the next suc
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 from pathlib import Path
@@ -33,11 +34,11 @@ class Environment:
         """The environment that a generation belongs to."""
         return cls(workspace.directory.parent)
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         return self.directory.name.removeprefix(PREFIX_OF_NAME)
 
-    @property
+    @functools.cached_property
     def log_path(self) -> Path:
         """The log of the last build, whatever became of it."""
         return self.directory / "install.log"

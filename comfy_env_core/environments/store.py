@@ -48,13 +48,13 @@ class Store:
         None where the store is missing or may not be read.
         """
         try:
-            entries = sorted(self.root.iterdir())
+            with os.scandir(self.root) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError:
             return
-        for directory in entries:
-            name = directory.name.removeprefix(PREFIX_OF_NAME)
-            if name != directory.name and is_id(name) and directory.is_dir() and not directory.is_symlink():
-                yield Environment(directory)
+        for name in sorted(names):
+            if name.startswith(PREFIX_OF_NAME) and is_id(name.removeprefix(PREFIX_OF_NAME)):
+                yield Environment(self.root / name)
 
     @property
     def cache_dir(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from pathlib import Path
@@ -18,11 +19,11 @@ class Workspace:
 
     directory: Path
 
-    @property
+    @functools.cached_property
     def environment_id(self) -> str:
         return self.directory.parent.name.removeprefix(PREFIX_OF_NAME)
 
-    @property
+    @functools.cached_property
     def number(self) -> int:
         """Which generation of its environment it is; later ones have higher numbers."""
         return int(self.directory.name)

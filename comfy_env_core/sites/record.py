@@ -6,6 +6,7 @@ One JSON file a site in the store. It is a cache: a missing, damaged or outdated
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -45,6 +46,10 @@ class SiteRecord:
 
     def node_names(self) -> tuple[str, ...]:
         """The node ids of every described module's NODE_CLASS_MAPPINGS or comfy_entrypoint, sorted."""
+        return self._node_names
+
+    @functools.cached_property
+    def _node_names(self) -> tuple[str, ...]:
         found: set[str] = set()
         for description in self.descriptions.values():
             for name, kind in (("NODE_CLASS_MAPPINGS", "classes"), ("comfy_entrypoint", "entrypoint")):

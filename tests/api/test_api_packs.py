@@ -81,10 +81,10 @@ def test_files_of_all_kinds_are_told_and_locks_in_full_for_one_pack(stage: Stage
     files = {file["path"]: file for file in packs(stage)["mesh"]["files"]}
     assert set(files) == {"comfy-env-root.toml", "comfy-env.toml", LOCK_NAME, "nodes/fine/comfy-env.toml"}
     assert [problem["level"] for problem in files["comfy-env-root.toml"]["problems"]] == ["warning"]
-    assert (files[LOCK_NAME]["kind"], files[LOCK_NAME]["text"]) == ("lock", "")
-    assert [problem["level"] for problem in files[LOCK_NAME]["problems"]] == ["error"]
-    in_full = {file["path"]: file["text"] for file in pack(stage, "mesh")["files"]}
-    assert in_full[LOCK_NAME] == "nonsense\n"
+    assert files[LOCK_NAME] == {"path": LOCK_NAME, "kind": "lock", "text": "", "problems": []}
+    in_full = {file["path"]: file for file in pack(stage, "mesh")["files"]}
+    assert in_full[LOCK_NAME]["text"] == "nonsense\n"
+    assert [(one["level"], one["line"]) for one in in_full[LOCK_NAME]["problems"]] == [("error", 1)]
 
 
 def test_a_pack_tells_its_sites_and_how_many_nodes_they_have(stage: Stage) -> None:
