@@ -37,8 +37,12 @@ _UV_TUNING = (
     "UV_CONCURRENT_INSTALLS",
     "UV_KEYRING_PROVIDER",
 )
-#: Greedy: a password may hold an "@" that should have been written as "%40".
-_USERINFO = re.compile(r"(?<=://)[^/\s\"']+@")
+#: Greedy: a password may hold an "@" that should have been written as "%40". Also in URLs that were encoded as a whole,
+#: or escaped for JSON.
+_USERINFO = re.compile(
+    r"(?i)((?::|%(?:25){0,4}3a)(?:\\{0,8}/|%(?:25){0,4}2f){2})"
+    r"(?:(?!%(?:25){0,4}2f)[^/\s\"'])+(?:@|%(?:25){0,4}40)"
+)
 _SECRET_PARAMETER = re.compile(
     r"(?i)([?&](?:[\w-]*(?:token|secret|password|signature|credential)|api[-_]?key|sig)=)[^&\s\"'#]+"
 )
@@ -46,12 +50,12 @@ _SECRET_PARAMETER = re.compile(
 
 def redact(text: str) -> str:
     """`text` with user, password and secret parameters of every URL in it replaced by `***`."""
-    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub("***@", text))
+    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub(r"\1***@", text))
 
 
 def without_credentials(url: str) -> str:
     """`url` without its user and password."""
-    return _USERINFO.sub("", url)
+    return _USERINFO.sub(r"\1", url)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
