@@ -106,10 +106,11 @@ function roomBar({ t, format }, { store, elsewhere, free, total }) {
 }
 
 /** @param {Panel} panel @param {Disk} disk */
-function ownersView(panel, { owners }) {
+function ownersView(panel, disk) {
   const { t } = panel;
+  const owners = withOthersAsOne(disk.owners, t);
   if (owners.length === 0) return nothing;
-  const sorted = [...owners].sort((one, other) => total(other) - total(one));
+  const sorted = owners.sort((one, other) => total(other) - total(one));
   const largest = Math.max(1, ...sorted.map(total));
   const columns = [t("disk.owner"), t("disk.alone"), t("disk.shared")];
   // The roles say what the elements are anyway, until a narrow panel lays them out as something else than a table.
@@ -119,6 +120,16 @@ function ownersView(panel, { owners }) {
     </thead>
     <tbody role="rowgroup">${sorted.map((owner) => ownerRow(panel, owner, largest))}</tbody>
   </table>`;
+}
+
+/** What belongs to no environment and is no cache are many small things. @param {DiskOwner[]} owners @param {Panel["t"]} t */
+function withOthersAsOne(owners, t) {
+  const others = owners.filter(({ kind }) => kind === "other");
+  const named = owners.filter(({ kind }) => kind !== "other");
+  if (others.length === 0) return named;
+  const name = `${t("disk.kind_other")} (${others.map((other) => other.name).join(", ")})`;
+  const sum = (/** @type {"unique_bytes" | "shared_bytes"} */ part) => others.reduce((bytes, other) => bytes + other[part], 0);
+  return [...named, { ...others[0], name, unique_bytes: sum("unique_bytes"), shared_bytes: sum("shared_bytes") }];
 }
 
 /** @param {Panel} panel @param {DiskOwner} owner @param {number} largest */

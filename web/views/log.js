@@ -5,7 +5,7 @@
  */
 
 import { formats } from "../format.js";
-import { html, render } from "../html.js";
+import { render } from "../html.js";
 import { LogFeed } from "../log/feed.js";
 import { copyText, saveAsFile } from "../log/handover.js";
 import { commandOf } from "../log/keys.js";
@@ -18,24 +18,11 @@ import { shellView } from "../log/shell.js";
 /** @import { Match } from "../log/search.js" */
 /** @import { Server } from "../server.js" */
 /** @import { Translate } from "../strings.js" */
-/** @import { LogEvent, Panel } from "../types.js" */
+/** @import { LogEvent } from "../types.js" */
 
 /** Of each frame, for looking through lines: the rest is for drawing them. */
 const SEARCH_MS = 6;
 const SAID_MS = 4000;
-
-/**
- * A log for as long as drawings ask for it.
- * @param {Panel} panel
- * @param {LogEvent["source"]} source
- * @param {boolean | null} [isGrowing] whether what writes the log is at work; null if nobody knows
- */
-export function logView(panel, source, isGrowing = null) {
-  const { server, t, format } = panel;
-  const view = panel.keep(`log ${source.kind} ${source.id}`, () => new LogView({ server, source, t, format }));
-  view.isGrowing = isGrowing;
-  return html`${view.element}`;
-}
 
 /** Asks the server for nothing while it is out of sight. Whoever makes one puts `element` somewhere, and disposes of it. */
 export class LogView {

@@ -3,10 +3,11 @@
 
 import { html, nothing, ref, repeat } from "../html.js";
 import { icon } from "../icons.js";
+import { latestJob } from "../jobs.js";
 import { path } from "../server.js";
 import { SAMPLES_KEPT } from "../state.js";
-import { logView } from "./log.js";
-import { button, disclosure } from "./parts.js";
+import { logPlace } from "./log_place.js";
+import { button, disclosure, note } from "./parts.js";
 import { sparkline } from "./sparkline.js";
 
 /** @import { IconName } from "../icons.js" */
@@ -67,7 +68,7 @@ function empty({ t }) {
 
 /** A log that is asked for by name, of a worker that is not there any more. @param {Panel} panel @param {string} site */
 function logOnly(panel, site) {
-  return html`<section class="worker"><h3>${site}</h3>${logView(panel, { kind: "worker", id: site })}</section>`;
+  return html`<section class="worker"><h3>${site}</h3>${logPlace(panel, { kind: "worker", id: site })}</section>`;
 }
 
 /** @param {Panel} panel @param {WorkerJson} worker */
@@ -83,11 +84,18 @@ function card(panel, worker) {
     </div>
     <p class="worker-facts quiet">${facts(panel, worker)}</p>
     ${isAlive ? meters(panel, worker) : nothing}
+    ${failure(panel, worker)}
     ${worker.last_end && !isAlive ? html`<p class="worker-end">${t("workers.last_end", { how: worker.last_end })}</p>` : nothing}
     <div class="actions">${buttons(panel, worker, isAlive)}</div>
     ${isAlive ? disclosure(panel, { key: `worker ${worker.site}`, title: t("workers.details"), content: () => details(panel, worker) }) : nothing}
-    ${isTarget && target.log ? logView(panel, { kind: "worker", id: worker.site }, isAlive) : nothing}
+    ${isTarget && target.log ? logPlace(panel, { kind: "worker", id: worker.site }, isAlive) : nothing}
   </li>`;
+}
+
+/** Why the restart that somebody asked for last did not come about. @param {Panel} panel @param {WorkerJson} worker */
+function failure({ state }, { site }) {
+  const job = latestJob(new Map([...state.jobs].filter(([, { target }]) => target === site)), "restart");
+  return job?.error ? note("failed", html`${job.error.message} ${job.error.remedy}`) : nothing;
 }
 
 /** Which of the pack's directories it is. @param {WorkerJson} worker */
@@ -95,12 +103,12 @@ function directoryOf({ site, pack }) {
   return site.startsWith(`${pack}/`) ? site.slice(pack.length + 1) : site;
 }
 
-/** Brings the card that somebody asked for into sight, once. @param {Panel} panel */
-function revealing(panel) {
+/** Brings what somebody asked for into sight, once: the card, and the log at its lower end. @param {Panel} panel */
+function revealing({ target, ui }) {
   return (/** @type {Element | undefined} */ element) => {
-    if (!element || panel.ui.revealed === panel.target.worker) return;
-    panel.ui.revealed = panel.target.worker;
-    element.scrollIntoView({ block: "nearest" });
+    if (!element || ui.revealed === target) return;
+    ui.revealed = target;
+    requestAnimationFrame(() => element.scrollIntoView({ block: target.log ? "end" : "nearest" }));
   };
 }
 
