@@ -96,7 +96,16 @@ def operations(backend: Backend) -> list[Operation]:
     return [
         Operation("GET", "/disk", disk.show, answer=DiskJson, query=DiskQuery, tag="disk"),
         Operation("GET", "/gc", garbage.preview, answer=GcPreview, query=GcQuery, tag="disk"),
-        Operation("POST", "/gc", garbage.collect, answer=Accepted, body=GcBody, status=202, tag="disk"),
+        Operation(
+            "POST",
+            "/gc",
+            garbage.collect,
+            answer=Accepted,
+            body=GcBody,
+            status=202,
+            result=Collected,
+            tag="disk",
+        ),
     ]
 
 

@@ -34,7 +34,11 @@ class Findings(TypedDict):
 
 
 def operations(backend: Backend) -> list[Operation]:
-    return [Operation("POST", "/doctor", Doctor(backend).begin, Accepted, status=202, tag="doctor")]
+    return [
+        Operation(
+            "POST", "/doctor", Doctor(backend).begin, Accepted, status=202, result=Findings, tag="doctor"
+        )
+    ]
 
 
 class Doctor:

@@ -73,6 +73,8 @@ def _operation(operation: Operation, components: Components, responses: dict[str
     }
     if description:
         described["description"] = description
+    if operation.result is not None:
+        described["x-job-result"] = schema_of(operation.result, components)
     if operation.changes:
         content = {"application/json": {"schema": schema_of(operation.body, components)}}
         described["requestBody"] = {"required": True, "content": content}

@@ -63,7 +63,8 @@ class Operation:
     - `handler`: called on a thread of ours with an `Ask`; its docstring is the description, the first line the summary.
       Returns a value of the type `answer`, or a `FileAnswer` of the media type `media_type`.
     - `query`, `body`: TypedDicts.
-    - `status`: 202 for what goes on after the answer, which names a job then.
+    - `status`: 202 for what goes on after the answer, which names a job then. `result`: what that job's result is, a
+      TypedDict.
     - `refusals`: those that its handler raises.
     """
 
@@ -75,6 +76,7 @@ class Operation:
     query: Any = NoQuery
     body: Any = NoBody
     status: int = 200
+    result: Any = None
     refusals: tuple[Refusal, ...] = ()
     media_type: str = "application/json"
     tag: str = ""

@@ -67,6 +67,7 @@ def operations(backend: Backend) -> list[Operation]:
             Accepted,
             body=MoveBody,
             status=202,
+            result=Moved,
             refusals=(UNKNOWN_PLACE, BUSY, NOT_POSSIBLE),
             tag="settings",
         )

@@ -11,7 +11,7 @@ from comfy_env_core.api.jobs import Cancelled
 from comfy_env_core.api.operation import Ask, Operation
 from comfy_env_core.api.refusals import BUSY, DISK, NOT_POSSIBLE, UNKNOWN_ENVIRONMENT, UNKNOWN_SITE, Refused
 from comfy_env_core.api.schema import Length
-from comfy_env_core.api.site_builds import SiteBuilds
+from comfy_env_core.api.site_builds import Settled, SiteBuilds
 from comfy_env_core.api.work import Accepted, Work
 from comfy_env_core.building.errors import disk_error
 from comfy_env_core.environments.atomic import remove_trash
@@ -54,14 +54,21 @@ def operations(backend: Backend) -> list[Operation]:
     one = "/environments/{environment_id}"
     unknown = UNKNOWN_ENVIRONMENT
 
-    def work(method: Any, path: str, handler: Any, **more: Any) -> Operation:
+    def work(method: Any, path: str, handler: Any, result: Any, **more: Any) -> Operation:
         """Any: as `Operation` declares them."""
-        return Operation(method, path, handler, Accepted, status=202, tag="upkeep", **more)
+        return Operation(method, path, handler, Accepted, status=202, result=result, tag="upkeep", **more)
 
     return [
-        work("POST", "/build", upkeep.build, body=BuildBody, refusals=(UNKNOWN_SITE,)),
-        work("POST", "/rebuild", upkeep.rebuild, body=RebuildBody, refusals=(UNKNOWN_SITE,)),
-        work("POST", f"{one}/rebuild", upkeep.rebuild_environment, ids=ids, refusals=(unknown, NOT_POSSIBLE)),
+        work("POST", "/build", upkeep.build, Settled, body=BuildBody, refusals=(UNKNOWN_SITE,)),
+        work("POST", "/rebuild", upkeep.rebuild, Settled, body=RebuildBody, refusals=(UNKNOWN_SITE,)),
+        work(
+            "POST",
+            f"{one}/rebuild",
+            upkeep.rebuild_environment,
+            Settled,
+            ids=ids,
+            refusals=(unknown, NOT_POSSIBLE),
+        ),
         Operation(
             "POST", f"{one}/cancel", upkeep.cancel, Cancelled, ids, refusals=(unknown, DISK), tag="upkeep"
         ),
@@ -74,7 +81,7 @@ def operations(backend: Backend) -> list[Operation]:
             refusals=(unknown, BUSY, NOT_POSSIBLE, DISK),
             tag="upkeep",
         ),
-        work("DELETE", one, upkeep.delete, ids=ids, refusals=(unknown, BUSY, NOT_POSSIBLE, DISK)),
+        work("DELETE", one, upkeep.delete, Deleted, ids=ids, refusals=(unknown, BUSY, NOT_POSSIBLE, DISK)),
     ]
 
 

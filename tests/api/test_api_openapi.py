@@ -57,6 +57,7 @@ def test_every_operation_says_what_it_does(declared: list[Operation]) -> None:
         assert operation.tag, what
         assert set(operation.ids) == set(operation.parameters), what
         assert operation.changes or operation.status == 200, what
+        assert (operation.status == 202) == (operation.result is not None), what
 
 
 def test_every_operation_is_called_otherwise(document: Any) -> None:
