@@ -52,7 +52,7 @@ class MountedPanel {
   /** @type {Target} */
   #target;
   #shadow = this.element.root;
-  #sections = new Sections((stylesheet) => void this.element.dress(stylesheet), () => this.#drawSoon());
+  #sections = new Sections((stylesheet) => this.element.dress(stylesheet), () => this.#drawSoon());
   #place = document.createElement("div");
   #voice = document.createElement("div");
   /** @type {Map<string, Record<string, any>>} what the view of each section remembers */

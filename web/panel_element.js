@@ -12,22 +12,26 @@ class PanelElement extends HTMLElement {
   onDisconnected = () => {};
   root = this.attachShadow({ mode: "open" });
 
-  /** @type {Map<string, HTMLLinkElement>} by name */
+  /** @type {Map<string, Promise<unknown>>} by name */
   #stylesheets = new Map();
 
   /**
    * @param {string} name of a stylesheet in this directory; those that are there already stay as they are
-   * @returns {HTMLLinkElement}
+   * @returns {Promise<unknown>} settled when it is there, or cannot be had: what has no style can still be read
    */
   dress(name) {
-    const known = this.#stylesheets.get(name);
-    if (known) return known;
+    const known = this.#stylesheets.get(name) ?? this.#link(new URL(name, import.meta.url).href);
+    this.#stylesheets.set(name, known);
+    return known;
+  }
+
+  /** @param {string} href */
+  #link(href) {
     const link = document.createElement("link");
     link.rel = "stylesheet";
-    link.href = new URL(name, import.meta.url).href;
-    this.#stylesheets.set(name, link);
+    link.href = href;
     this.root.append(link);
-    return link;
+    return new Promise((resolve) => (link.onload = link.onerror = resolve));
   }
 
   connectedCallback() {
@@ -45,7 +49,6 @@ export function newElement() {
   const element = /** @type {PanelElement} */ (document.createElement(TAG));
   // Nothing is seen before the first stylesheet is there: it would be seen without any style.
   element.style.visibility = "hidden";
-  const first = element.dress("panel.css");
-  first.onload = first.onerror = () => void (element.style.visibility = "");
+  void element.dress("panel.css").then(() => (element.style.visibility = ""));
   return element;
 }

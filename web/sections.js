@@ -51,13 +51,13 @@ export class Sections {
   #isAnticipating = false;
 
   /**
-   * @param {(stylesheet: string) => void} dress called with each stylesheet that is needed
+   * @param {(stylesheet: string) => Promise<unknown>} dress gets a stylesheet; settled when it is there
    * @param {() => void} redraw called when a section has come, or failed to
    */
   constructor(dress, redraw) {
     this.#dress = dress;
     this.#redraw = redraw;
-    for (const name of SECTIONS.packs.styles) dress(name);
+    for (const name of SECTIONS.packs.styles) void dress(name);
   }
 
   /**
@@ -85,9 +85,9 @@ export class Sections {
   /** @param {Section} section */
   async #load(section) {
     const { styles, load } = SECTIONS[section];
-    for (const name of styles) this.#dress(name);
     try {
-      this.#views.set(section, await load());
+      const [views] = await Promise.all([load(), ...styles.map(this.#dress)]);
+      this.#views.set(section, views);
     } catch (error) {
       this.#errors.set(section, error);
     }
