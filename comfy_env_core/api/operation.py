@@ -22,8 +22,8 @@ from comfy_env_core.api.refusals import (
 PREFIX = "/comfy-env"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 #: What can meet every request, and every one that changes something, before its handler hears of it.
-_ALWAYS = (BAD_REQUEST, FOREIGN_HOST, CROSS_ORIGIN, INTERNAL)
-_FOR_CHANGES = (NOT_LOCAL, TOO_LARGE, NOT_JSON)
+ALWAYS = (BAD_REQUEST, FOREIGN_HOST, CROSS_ORIGIN, INTERNAL)
+FOR_CHANGES = (NOT_LOCAL, TOO_LARGE, NOT_JSON)
 
 
 class NoBody(TypedDict):
@@ -89,7 +89,7 @@ class Operation:
     @property
     def possible_refusals(self) -> tuple[Refusal, ...]:
         """Its own, and those of the guard and of the checks."""
-        return (*_ALWAYS, *(_FOR_CHANGES if self.changes else ()), *self.refusals)
+        return (*ALWAYS, *(FOR_CHANGES if self.changes else ()), *self.refusals)
 
     @property
     def parameters(self) -> tuple[str, ...]:

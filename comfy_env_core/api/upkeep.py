@@ -114,7 +114,7 @@ class Upkeep:
         return self._begin("rebuild", self._sites(ask.body["sites"]), ask.body["sites"])
 
     def rebuild_environment(self, ask: Ask) -> Accepted:
-        """The same for all sites that ask for this environment."""
+        """Builds this environment anew, by what the files of all sites that ask for it say now."""
         environment = self._backend.environment(ask.path["environment_id"])
         users = self._backend.manager.users_of(environment.id)
         asking = [runtime for runtime in users if runtime.environment == environment]

@@ -50,6 +50,8 @@ def furnish(page: Page, stage: Stage) -> None:
 
 
 def _problems_of(block: Block, after: Block | None, stage: Stage) -> Iterator[str]:
+    if "served" in block.flags:
+        return  # it talks to a server: `test_docs_served` runs it
     if "file" in block.settings:
         stage.write(block.settings["file"], block.text)
     if block.language == "toml" and "foreign" not in block.flags:
