@@ -30,6 +30,8 @@ CHAOS = [
     "tests/supervision/test_supervision_kill.py",
 ]
 """What can go on for as long as one likes; `tests` runs a short part of it, without the first."""
+BENCHED = ("boot", "build", "scan", "workflow", "workers", "panel", "panel_page")
+"""What `bench` measures beside the data plane."""
 
 
 def own_python() -> str | None:
@@ -68,9 +70,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=own_python())
 def bench(session: nox.Session) -> None:
-    """Measure the data plane beside its peers; ``-- boot``, ``-- build``, ``-- scan`` measure other rooms."""
+    """Measure the data plane beside its peers; ``-- boot``, ``-- panel_page`` … measure other rooms."""
     places = {"PYTHONPATH": os.pathsep.join(("tests", "."))}
-    if session.posargs[:1] and session.posargs[0] in ("boot", "build", "scan", "workflow", "workers"):
+    if session.posargs[:1] and session.posargs[0] in BENCHED:
         subject, *options = session.posargs
         install_for_tests(session)
         session.run("python", f"tests/benchmarks/bench_{subject}.py", *options, env=places)
