@@ -77,13 +77,20 @@ class SiteBuilds:
         return is_built
 
     def _follow(self, work: Work, runtimes: Sequence[SiteRuntime]) -> None:
-        """Returns when all of them are ready or failed."""
-        while pending := [runtime for runtime in runtimes if not _is_settled(runtime)]:
+        """Returns when each of them was ready or failed once: what people do with one meanwhile is not waited for.
+
+        Raises WorkCancelled when nothing is left that could be cancelled: the import of nodes goes on.
+        """
+        pending = [runtime for runtime in runtimes if not _is_settled(runtime)]
+        while pending:
             if work.cancel_asked:  # also what began after that was asked
                 self._cancel(pending)
+                if all(runtime.state is SiteState.DESCRIBING for runtime in pending):
+                    raise WorkCancelled
             ids = [runtime.environment.id for runtime in pending if runtime.environment is not None]
             work.report(*_progress(self._manager, ids, runtimes))
             pending[0].wait_until_settled(_LOOK_S)
+            pending = [runtime for runtime in pending if not _is_settled(runtime)]
 
     def _cancel(self, runtimes: Sequence[SiteRuntime]) -> None:
         for id_ in {runtime.environment.id for runtime in runtimes if runtime.environment is not None}:

@@ -16,6 +16,7 @@ from comfy_env_core.api.work import JobJson
 from comfy_env_core.building.job_snapshot import BuildJson
 from comfy_env_core.building.platform import Platform, UnknownPlatform
 from comfy_env_core.environments.store import Store
+from comfy_env_core.settings.effective import effective
 from comfy_env_core.sites.status import SiteJson
 from comfy_env_core.sites.worker_status import WorkerJson
 
@@ -99,6 +100,7 @@ class Status:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._policy = Policy.of(backend.facts, backend.environ)
+        self._variables = effective(backend.environ, backend.store)
 
     def show(self, ask: Ask) -> StatusJson:
         """What there is, and how it stands: one request makes a page current.
@@ -137,10 +139,11 @@ class Status:
 
     def _engine(self) -> EngineJson:
         backend = self._backend
+        self._variables.renew()
         records = (backend.looks.at(environment).record for environment in backend.store.environments())
         newest = max(filter(None, records), key=lambda record: record.built_at, default=None)
         return {
-            "setting": backend.environ.get("COMFY_ENV_ENGINE", "").strip() or "auto",
+            "setting": self._variables.get("COMFY_ENV_ENGINE", "").strip() or "auto",
             "last_used": newest.engine if newest is not None else None,
             "last_version": newest.engine_version if newest is not None else None,
         }

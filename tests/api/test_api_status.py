@@ -93,6 +93,13 @@ def test_the_engine_that_the_user_asked_for_is_told(make_stage: MakeStage) -> No
     assert status(stage)["engine"]["setting"] == "embedded"
 
 
+def test_the_engine_that_was_chosen_in_the_settings_is_told_at_once(stage: Stage) -> None:
+    stage.open()
+    assert status(stage)["engine"]["setting"] == "auto"
+    stage.post("/settings", {"engine": "embedded"})
+    assert status(stage)["engine"]["setting"] == "embedded"
+
+
 def test_a_server_for_everybody_says_why_nothing_may_be_changed_through_it(make_stage: MakeStage) -> None:
     facts = HostFacts(listens_remotely=True)
     policy = status(make_stage(facts=facts).open())["policy"]

@@ -346,6 +346,33 @@ def test_a_job_that_is_cancelled_before_its_build_began_begins_none(
     assert stage.wait_for_job(accepted)["state"] == "cancelled"
 
 
+def test_a_job_whose_builds_are_done_can_be_left_while_the_nodes_are_imported(stage: Stage) -> None:
+    stage.add_pack("mesh")
+    stage.open(BuildMode.OFF, workers=False)
+    accepted = begun(stage, "/build")
+    path = f"/jobs/{accepted['job']['id']}"
+    assert eventually(lambda: stage.get(path)["text"] == "importing the nodes")
+    assert ask(stage, f"{path}/cancel") == (200, {"cancelled": True})
+    assert stage.wait_for_job(accepted)["state"] == "cancelled"
+    stage.manager.allow_workers()
+    assert stage.manager.wait(WAIT_S)
+    assert state(stage) == "ready"
+
+
+def test_an_environment_that_is_deleted_while_others_are_built_does_not_hold_up_the_job(stage: Stage) -> None:
+    stage.add_pack("mesh")
+    stage.add_pack("other")
+    course = stage.add_course("other", gate=threading.Event())
+    stage.open(BuildMode.OFF)
+    accepted = begun(stage, "/build")
+    assert eventually(lambda: state(stage) == "ready")
+    assert eventually(lambda: stage.get(f"/jobs/{accepted['job']['id']}")["text"].startswith("1 of 2"))
+    stage.wait_for_job(begun(stage, f"/environments/{environment_id(stage)}", method="DELETE"))
+    assert course.gate is not None
+    course.gate.set()
+    assert stage.wait_for_job(accepted)["result"]["sites"] == {"mesh": "unbuilt", "other": "ready"}
+
+
 def test_cancelling_an_environment_ends_its_build_and_the_jobs_that_wait_for_it(
     stage: Stage, held: Course
 ) -> None:
