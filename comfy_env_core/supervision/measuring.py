@@ -70,9 +70,9 @@ class Meter:
         if new or now - self._looked_for_children_at >= LOOK_FOR_CHILDREN_EVERY_S:
             self._looked_for_children_at = now
             self._find_children()
-        deadline = now + COUNTING_BUDGET_S
+        began = self._clock()
         for watched in sorted(self._watched.values(), key=lambda one: one.counted_at):
-            if self._clock() < deadline and now - watched.counted_at >= COUNT_EVERY_S:
+            if now - watched.counted_at >= COUNT_EVERY_S and self._clock() - began < COUNTING_BUDGET_S:
                 watched.count(now)
 
     def _find_children(self) -> None:

@@ -172,7 +172,7 @@ class Stage:
         self.manager.start()
         self.backend = open_backend(
             self.manager,
-            Clients(self.send_sync, self._server.is_connected),
+            Clients(self.send_sync, self._server.is_connected, lambda: self._server.waiting > 100),
             facts=self.facts,
             environ=self.environ,
         )
@@ -349,6 +349,7 @@ class StageServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stage", daemon=True)
         self._pages: dict[str, web.WebSocketResponse] = {}
+        self._messages: asyncio.Queue[tuple[str, Any, str | None]] = asyncio.Queue()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -361,9 +362,14 @@ class StageServer:
         return asyncio.run_coroutine_threadsafe(self._open(routes), self._loop).result(10)
 
     def send(self, event: str, data: Any, client_id: str | None) -> None:
-        text = json.dumps({"type": event, "data": data})
+        """In one row, and encoded on the event loop, as ComfyUI does."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._send_soon, text, client_id)
+            self._loop.call_soon_threadsafe(self._messages.put_nowait, (event, data, client_id))
+
+    @property
+    def waiting(self) -> int:
+        """Messages that no page has taken yet."""
+        return self._messages.qsize()
 
     def is_connected(self, client_id: str) -> bool:
         return client_id in self._pages
@@ -387,6 +393,7 @@ class StageServer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
+        self._publishing = asyncio.create_task(self._publish())
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}"
 
@@ -406,10 +413,13 @@ class StageServer:
                 del self._pages[client_id]
         return page
 
-    def _send_soon(self, text: str, client_id: str | None) -> None:
-        pages = self._pages.values() if client_id is None else filter(None, [self._pages.get(client_id)])
-        for page in list(pages):
-            self._loop.create_task(_send(page, text))
+    async def _publish(self) -> None:
+        while True:
+            event, data, client_id = await self._messages.get()
+            pages = [page for id_, page in self._pages.items() if client_id in (None, id_)]
+            for page in pages:
+                with contextlib.suppress(ConnectionError):  # it went away meanwhile
+                    await page.send_json({"type": event, "data": data})
 
     async def _close(self) -> None:
         for page in list(self._pages.values()):
@@ -431,11 +441,6 @@ class SilentServices:
 
     def folder_paths(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         raise AttributeError(function)
-
-
-async def _send(page: web.WebSocketResponse, text: str) -> None:
-    with contextlib.suppress(ConnectionError):  # it went away meanwhile
-        await page.send_str(text)
 
 
 def _answer(response: Any) -> Answer:  # Any: urllib's answers and errors have no common type

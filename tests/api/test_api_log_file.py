@@ -193,6 +193,6 @@ def test_what_is_appended_leaves_the_id_as_it_is(path: Path) -> None:
 
 
 def test_the_tail_of_50_megabytes_takes_milliseconds(long_log: Path) -> None:
-    began = time.perf_counter()
+    began_s = time.thread_time()
     tail(long_log, 1000)
-    assert time.perf_counter() - began < 0.05
+    assert time.thread_time() - began_s < 0.03

@@ -181,9 +181,10 @@ def test_several_threads_may_look_at_once(meter: Meter, clock: Clock, processes:
 
 
 def test_a_look_at_twenty_processes_is_quick(processes: Processes) -> None:
+    """In time of the processor: what else the machine does is not our matter."""
     meter = Meter()
     pids = [processes.start(SLEEP) for _ in range(20)]
     meter.look(pids)
-    began = time.perf_counter()
+    began_s = time.thread_time()
     meter.look(pids)
-    assert time.perf_counter() - began < 0.05
+    assert time.thread_time() - began_s < 0.03
