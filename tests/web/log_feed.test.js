@@ -7,6 +7,7 @@ import { ServerError } from "../../web/server.js";
 const SOURCE = { kind: "worker", id: "pack/nodes" };
 const PATH = "/workers/pack%2Fnodes/log";
 const LEASE_S = 30;
+const MOST_PAGE_BYTES = 1024 * 1024;
 
 /** A server with one log, whose answers come at once. Plain ASCII: a letter is a byte. */
 class FakeServer {
@@ -24,7 +25,9 @@ class FakeServer {
     this.#note("GET", address);
     const query = new URLSearchParams(address.split("?")[1]);
     if (query.has("tail")) return this.page(this.#startOfTail(Number(query.get("tail"))), Infinity);
-    return this.page(Number(query.get("from")), Number(query.get("limit")));
+    const limit = Number(query.get("limit"));
+    assert.ok(limit >= 1 && limit <= MOST_PAGE_BYTES, `the server refuses a limit of ${limit}`);
+    return this.page(Number(query.get("from")), limit);
   }
 
   async post(address, body) {

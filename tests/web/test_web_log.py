@@ -280,6 +280,33 @@ def test_the_whole_log_is_copied_and_saved(page: Page, server: LogServer) -> Non
     assert Path(download.value.path()).read_text("utf-8") == numbered(5000)
 
 
+def test_a_page_of_another_machine_copies_without_the_newer_clipboard(page: Page, server: LogServer) -> None:
+    """Over plain http browsers offer `navigator.clipboard` to pages of this machine alone."""
+    server.log.content = b"one\ntwo\n"
+    page.context.grant_permissions(["clipboard-read"])
+    log = LogPage(page, server)
+    log.wait_for("two")
+    page.evaluate("window.clipboard = navigator.clipboard")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+
+    log.button("Copy the selection, or everything").click()
+
+    page.get_by_text("2 lines copied").wait_for()
+    assert page.evaluate("clipboard.readText()") == "one\ntwo\n"
+
+
+def test_keys_that_mean_something_to_comfyui_stay_in_the_log(page: Page, server: LogServer) -> None:
+    server.log.content = b"one\n"
+    log = LogPage(page, server)
+    log.wait_for("one")
+    page.evaluate("window.keys = []; document.addEventListener('keydown', (event) => keys.push(event.key))")
+
+    for key in ("Delete", "r", "Home", "Control+Enter"):
+        log.lines.press(key)
+
+    assert page.evaluate("keys") == ["Control", "Enter"]
+
+
 def test_long_lines_are_wrapped_on_request_and_in_a_narrow_view(page: Page, server: LogServer) -> None:
     line = "20:00:00 " + " ".join(f"word{number}" for number in range(60))
     server.log.content = (line + "\n").encode()

@@ -26,8 +26,8 @@ const NO_LOG = "no_log";
 
 export const TAIL_LINES = 2000;
 const PAGE_BYTES = 256 * 1024;
-/** For whoever wants all of it. */
-const LARGE_PAGE_BYTES = 1024 * 1024;
+/** For whoever wants all of it: the most that the server gives at once. */
+const LARGEST_PAGE_BYTES = 1024 * 1024;
 /** So far behind (a page that slept for hours), the newest lines are fetched and not all that came meanwhile. */
 const TOO_FAR_BYTES = 16 * 1024 * 1024;
 const POLL_MS = 1000;
@@ -125,7 +125,7 @@ export class LogFeed {
   async loadAll() {
     while (this.#isRunning && this.hasOlder) {
       const { start, log } = this.lines;
-      await this.loadOlder(LARGE_PAGE_BYTES);
+      await this.loadOlder(LARGEST_PAGE_BYTES);
       if (this.lines.log === log && this.lines.start === start) return; // the server refused: `error` says why
     }
   }
@@ -194,16 +194,14 @@ export class LogFeed {
   }
 
   async #fetchNewer() {
-    let limit = PAGE_BYTES;
     while (this.#isRunning) {
       const { log, end } = this.lines;
-      const page = await this.#ask(() => this.#get(`from=${end}&limit=${limit}`));
+      const page = await this.#ask(() => this.#get(`from=${end}&limit=${PAGE_BYTES}`));
       if (!page) return this.#after(RETRY_MS, "lease", () => this.#follow());
       if (this.lines.end !== end || this.lines.log !== log) continue; // a piece came first
       if (page.log !== log || page.size - end > TOO_FAR_BYTES) return this.#begin();
-      if (this.lines.offer(page) === "added") this.#changed();
-      else if (page.size - end <= limit) return; // the line at the end is still being written
-      else limit *= 2; // one line is longer than a page
+      if (this.lines.offer(page) !== "added") return; // the line at the end is still being written
+      this.#changed();
       if (this.lines.end >= page.size) return;
     }
   }
@@ -213,26 +211,22 @@ export class LogFeed {
     this.isLoadingOlder = true;
     this.#changed();
     const { log, start } = this.lines;
-    let from = Math.max(0, start - bytes);
-    for (;;) {
-      const older = await this.#ask(() => this.#range(from, start));
-      if (!older || this.lines.log !== log) return;
-      if (older.text || from === 0) return void this.lines.offer(older);
-      from = Math.max(0, from - bytes); // one line is longer than the page
-    }
+    const older = await this.#ask(() => this.#range(Math.max(0, start - bytes), start));
+    if (older && this.lines.log === log) this.lines.offer(older);
   }
 
   /**
-   * Whole lines up to `end`: in several pages if the server gives no more at once.
+   * The line that holds the byte `from`, and all after it up to `end`. A page has whole lines, one at least, and may have
+   * less than was asked for.
    * @param {number} from @param {number} end
    * @returns {Promise<Piece>}
    */
   async #range(from, end) {
-    const first = await this.#get(`from=${from}&limit=${end - from}`);
-    const range = { log: first.log, start: first.start, end: first.end, text: first.text };
+    const { log, start, ...first } = await this.#get(`from=${from}&limit=${end - from}`);
+    const range = { log, start, end: first.end, text: first.text };
     while (range.end < end) {
       const next = await this.#get(`from=${range.end}&limit=${end - range.end}`);
-      if (next.log !== range.log || next.end === range.end) break;
+      if (next.log !== log || next.end === range.end) break;
       range.text += next.text;
       range.end = next.end;
     }

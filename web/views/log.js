@@ -5,9 +5,9 @@
  */
 
 import { formats } from "../format.js";
+import { copyText, saveAsFile } from "../handover.js";
 import { render } from "../html.js";
 import { LogFeed } from "../log/feed.js";
-import { copyText, saveAsFile } from "../log/handover.js";
 import { commandOf } from "../log/keys.js";
 import { LogScroller } from "../log/scroller.js";
 import { LogSearch } from "../log/search.js";
@@ -253,9 +253,10 @@ export class LogView {
     const [target] = event.composedPath();
     const place = target === this.#field ? "search" : target === this.#scroller.element ? "lines" : "elsewhere";
     const command = commandOf(event, place);
+    // ComfyUI has commands of its own on many keys: Delete must not delete the nodes that are selected on its canvas.
+    if (command || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
     if (!command) return;
     event.preventDefault();
-    event.stopPropagation(); // ComfyUI has commands of its own on many keys
     this.#commands[command]();
   }
 

@@ -1,6 +1,7 @@
 // @ts-check
 /** Small things that several views are made of. */
 
+import { copyText } from "../handover.js";
 import { html, nothing } from "../html.js";
 import { icon } from "../icons.js";
 
@@ -126,23 +127,7 @@ export function copyable(panel, text) {
  * @returns {Promise<void>} rejects where the browser does not allow it
  */
 export async function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  copyTheOldWay(text);
-}
-
-/**
- * Pages of other machines have no clipboard of the newer kind, unless they come over https.
- * @param {string} text
- */
-function copyTheOldWay(text) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.style.position = "fixed";
-  document.body.append(area);
-  area.select();
-  const isDone = document.execCommand("copy");
-  area.remove();
-  if (!isDone) throw new Error("the browser did not allow copying");
+  if (!(await copyText(text))) throw new Error("the browser did not allow copying");
 }
 
 /**
