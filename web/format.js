@@ -13,9 +13,9 @@ export function formats(language) {
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
-  /** @param {number} value @param {string} unit @param {number} digits */
-  const withUnit = (value, unit, digits) =>
-    new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits }).format(value);
+  /** @param {number} value @param {string} unit @param {number} digits @param {"short" | "long"} unitDisplay */
+  const withUnit = (value, unit, digits, unitDisplay = "short") =>
+    new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay, maximumFractionDigits: digits }).format(value);
 
   return {
     /** @param {number} value */
@@ -31,7 +31,8 @@ export function formats(language) {
     bytes(bytes) {
       const power = Math.min(UNITS.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3));
       const value = bytes / 1000 ** power;
-      return withUnit(value, UNITS[power], power > 1 && value < 100 ? 1 : 0);
+      // The short form of "byte" has no plural.
+      return withUnit(value, UNITS[power], power > 1 && value < 100 ? 1 : 0, power === 0 ? "long" : "short");
     },
 
     /**

@@ -8,8 +8,8 @@ const { ago, bytes, clock, duration } = formats("en");
 
 suite("sizes", () => {
   for (const [size, text] of /** @type {const} */ ([
-    [0, "0 byte"],
-    [999, "999 byte"],
+    [0, "0 bytes"],
+    [999, "999 bytes"],
     [1000, "1 kB"],
     [4_200_000, "4.2 MB"],
     [340_000_000, "340 MB"],
