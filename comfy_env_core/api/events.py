@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from comfy_env_core.api.work import JobJson
 from comfy_env_core.building.job_snapshot import BuildJson, JobSnapshot
+from comfy_env_core.sites.failure import SiteFailure
 from comfy_env_core.sites.status import SiteJson, SiteStatus
 from comfy_env_core.sites.worker_status import WorkerJson
 
@@ -100,6 +101,19 @@ class _Waiting:
         return any(value for name, value in vars(self).items() if name != "nodes")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Use:
+    """What environments show of a site: which of them it asks for and runs in, and why its nodes cannot run."""
+
+    environment_ids: frozenset[str] = frozenset()
+    failure: SiteFailure | None = None
+
+    @classmethod
+    def of(cls, site: SiteStatus) -> _Use:
+        serving = site.serving.environment_id if site.serving is not None else None
+        return cls(frozenset(filter(None, (site.environment_id, serving))), site.failure)
+
+
 class EventFeed:
     """Thread-safe, and a `ManagerListener`. Its thread exists only while something waits to be told.
 
@@ -121,7 +135,7 @@ class EventFeed:
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._build_states: dict[str, EnvironmentState] = {}
-        self._site_environments: dict[str, str | None] = {}
+        self._site_uses: dict[str, _Use] = {}
 
     @property
     def sequence(self) -> int:
@@ -163,12 +177,11 @@ class EventFeed:
 
     def on_site(self, site: SiteStatus) -> None:
         self.site_changed(site.id)
-        before = self._site_environments.get(site.id)
-        if before != site.environment_id:
-            self._site_environments[site.id] = site.environment_id
-            for environment_id in (before, site.environment_id):
-                if environment_id is not None:
-                    self.environment_changed(environment_id)
+        before, now = self._site_uses.get(site.id, _Use()), _Use.of(site)
+        if before != now:
+            self._site_uses[site.id] = now
+            for environment_id in sorted(before.environment_ids | now.environment_ids):
+                self.environment_changed(environment_id)
 
     def on_job(self, job: JobSnapshot) -> None:
         self.build_changed(job)

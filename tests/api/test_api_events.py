@@ -26,7 +26,9 @@ from comfy_env_core.api.schema import check, schema_of
 from comfy_env_core.api.work import Work
 from comfy_env_core.building.job_snapshot import JobSnapshot
 from comfy_env_core.environments.states import EnvironmentState, SiteState
+from comfy_env_core.sites.failure import SiteFailure
 from comfy_env_core.sites.status import SiteJson, SiteStatus
+from comfy_env_core.sites.worker_status import WorkerJson
 
 THREAD = "comfy-env events"
 
@@ -96,7 +98,33 @@ def site(
     return SiteStatus(id_, "pack", state, None, None, environment_id, (), None, Path("comfy-env.toml"))
 
 
-PAYLOADS = Payloads(site=lambda id_: site(id_).as_json(), worker=lambda id_: {"site": id_})
+def worker(id_: str = "pack") -> WorkerJson:
+    return {
+        "site": id_,
+        "pack": id_,
+        "pid": 1,
+        "state": "idle",
+        "python": "3.11.7",
+        "uptime_s": 2.0,
+        "calls": 3,
+        "open_calls": 0,
+        "queue": 0,
+        "errors": 0,
+        "objects": 0,
+        "cpu_seconds": None,
+        "cpu_percent": None,
+        "rss_bytes": None,
+        "pss_bytes": None,
+        "private_bytes": None,
+        "vram_bytes": None,
+        "idle_s": 1.0,
+        "start_duration_s": 0.3,
+        "last_end": None,
+        "log_path": "pack.log",
+    }
+
+
+PAYLOADS = Payloads(site=lambda id_: site(id_).as_json(), worker=worker)
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------
@@ -192,7 +220,7 @@ def test_changes_are_gathered_and_the_newest_of_each_is_told(feed: EventFeed, pa
     check(told, schema_of(ChangesEvent))
     assert [one["packages_done"] for one in told["builds"]] == [199]
     assert [one["text"] for one in told["jobs"]] == ["step 199"]
-    assert (told["workers"], told["packs"]) == ([{"site": "pack"}], ["one", "two"])
+    assert (told["workers"], told["packs"]) == ([worker()], ["one", "two"])
     assert (told["run"], told["sequence"]) == (feed.run, 1) and feed.sequence == 1
 
 
@@ -253,4 +281,17 @@ def test_a_site_that_moves_to_another_environment_changes_both(feed: EventFeed, 
     assert eventually(lambda: page.all_of("environments") == ["aaaa0000"])
     feed.on_site(site(environment_id="bbbb0000"))
     assert eventually(lambda: page.all_of("environments") == ["aaaa0000", "aaaa0000", "bbbb0000"])
+
+
+def test_an_environment_changes_when_the_nodes_in_it_fail_and_when_they_are_mended(
+    feed: EventFeed, page: Page
+) -> None:
+    works = site(environment_id="aaaa0000", state=SiteState.READY)
+    feed.on_site(works)
+    assert eventually(lambda: page.all_of("environments") == ["aaaa0000"])
+    failure = SiteFailure("node_import", "It does not import.", "")
+    feed.on_site(dataclasses.replace(works, state=SiteState.FAILED, failure=failure))
+    assert eventually(lambda: page.all_of("environments") == ["aaaa0000"] * 2)
+    feed.on_site(works)
+    assert eventually(lambda: page.all_of("environments") == ["aaaa0000"] * 3)
     assert page.sites()[-1] == "pack"
