@@ -36,7 +36,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Of a test that failed, a picture of its page and the end of the server's log."""
     report = yield
-    panel = getattr(item, "funcargs", {}).get("panel")
+    panel = getattr(item, "funcargs", {}).get("shared_page")
     if report.failed and isinstance(panel, Driver):
         picture = Path(tempfile.mkdtemp(prefix="panel-failed-")) / f"{item.name}.png"
         panel.page.screenshot(path=picture)

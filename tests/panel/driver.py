@@ -10,9 +10,9 @@ from host.server import ComfyUI
 
 TAB = "comfy-env"
 #: A build of a small pack takes some seconds; a busy machine some more.
-BUILD_MS = 120_000
+BUILD_MS = 60_000
 #: What the page does by itself after the server said something.
-SOON_MS = 20_000
+SOON_MS = 15_000
 UNDER_WAY = ("queued", "building", "verifying")
 TAB_ENTRY = "app.extensionManager.sidebarTab.sidebarTabs.find((tab) => tab.id === 'comfy-env')"
 

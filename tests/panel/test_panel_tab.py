@@ -80,8 +80,7 @@ def test_nothing_serious_stands_in_the_way_of_anybody(panel: Driver, palette: st
             panel.section(section)
             panel.wait_until_calm()
             assert serious_findings(panel) == [], section
-        panel.open_pack(WORKS).get_by_role("button", name="Log of the build").click()
-        expect(panel.log_lines(WORKS).first).to_be_visible()
+        panel.log_of(WORKS)
         assert serious_findings(panel) == []
     finally:
         panel.set("Comfy.ColorPalette", "dark")

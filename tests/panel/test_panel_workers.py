@@ -29,6 +29,7 @@ def test_a_worker_is_restarted_by_a_click(panel: Driver) -> None:
     row.get_by_role("button", name="Restart").click()
 
     panel.comfyui.wait_until(lambda: has_new_process(panel, before), 60, "another process")
+    row.get_by_role("button", name="Details").click()
     expect(row).to_contain_text(str(panel.worker(FIRST)["pid"]), timeout=SOON_MS)
 
 
