@@ -10,6 +10,7 @@ A page is Markdown. What stands in a fenced block is told by its info string:
 - `sh`, `bat`: commands that are not run: they fetch things, or belong to another system. Each has to exist.
 - `python`: executed. `json`, `ini`: parsed. `json settings`: what settings.json may hold. `text`: none of these;
   nothing of it is checked.
+- `served` behind `console` or `python`: talks to a server, see `test_docs_served`.
 - `file=PATH` behind any of them: what a file of the stage holds, below custom_nodes.
 
 `<!-- stage: OTHER.md -->` at the top of a page: its stage begins with the files of that page.

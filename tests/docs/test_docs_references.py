@@ -152,12 +152,13 @@ def test_times_that_are_told_are_those_of_the_code(name: str, module: str, const
     assert f"`{seconds:g}`" in row[1]
 
 
-def test_sessions_of_nox_that_are_named_exist() -> None:
-    sessions = re.findall(
-        r"^def (\w+)\(session", (REPOSITORY / "noxfile.py").read_text("utf-8"), re.MULTILINE
-    )
+def test_sessions_of_nox_and_benchmarks_that_are_named_exist() -> None:
+    source = (REPOSITORY / "noxfile.py").read_text(encoding="utf-8")
+    sessions = re.findall(r"^def (\w+)\(session", source, re.MULTILINE)
     named = {name for one in all_pages() for name in re.findall(r"nox -s (\w+)", one.text)}
     assert {"demo", "tests"} <= named <= set(sessions)
+    benched = {name for one in all_pages() for name in re.findall(r"bench -- (\w+)", one.text)}
+    assert benched and not [name for name in benched if f'"{name}"' not in source]
 
 
 def test_table_of_settings_is_what_is_declared() -> None:
