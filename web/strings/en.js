@@ -19,6 +19,7 @@ export default {
   "frame.not_loaded": "This part of the panel cannot be shown. Reload the page. ({error})",
   "frame.read_only": "Nothing can be changed from here.",
   "frame.became": "{pack}: {state}.",
+  "frame.many_changed": { one: "1 pack changed.", other: "{count} packs changed." },
   "frame.dismiss": "Dismiss",
   "dialog.cancel": "Cancel",
 
@@ -141,7 +142,7 @@ export default {
   "notices.prerequisites": "Missing on this computer",
   "notices.prerequisites_mean": "These packs ask for things that comfy-env manager never installs by itself.",
   "notices.system": "System packages: {names}. In a terminal:",
-  "notices.node_pack": "It works together with the pack {name}. Install it with ComfyUI-Manager, or from here:",
+  "notices.node_packs": "Other packs: {names}. Install them with ComfyUI-Manager, or in a terminal:",
 
   // No pack yet
   "empty.title": "Nothing to isolate yet",
@@ -286,7 +287,7 @@ export default {
   "workers.trend": "{name}: now {now}, at most {peak} in the last {since}",
   "workers.last_end": "It ended: {how}",
   "workers.details": "Details",
-  "workers.pid": "Process",
+  "workers.process": "process {pid}",
   "workers.private": "Memory of its own",
   "workers.pss": "Memory, shared parts divided",
   "workers.vram": "Graphics memory",
@@ -296,9 +297,9 @@ export default {
   "workers.started_in": "Started in",
   "workers.end_before": "Ended before",
   "workers.show_log": "Log",
-  "workers.show_log_of": "Show the log of {pack}",
+  "workers.show_log_of": "Log of {pack}",
   "workers.hide_log": "Hide log",
-  "workers.hide_log_of": "Hide the log of {pack}",
+  "workers.hide_log_of": "Hide log of {pack}",
   "workers.restart": "Restart",
   "workers.restart_of": "Restart the worker of {pack}",
   "workers.restarting": "The worker of {pack} restarts.",

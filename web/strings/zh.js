@@ -19,6 +19,7 @@ export default {
   "frame.not_loaded": "面板的这一部分无法显示。请重新加载页面。（{error}）",
   "frame.read_only": "无法从这里更改任何内容。",
   "frame.became": "{pack}：{state}。",
+  "frame.many_changed": { other: "{count} 个节点包的状态有变化。" },
   "frame.dismiss": "关闭",
   "dialog.cancel": "取消",
 
@@ -141,7 +142,7 @@ export default {
   "notices.prerequisites": "本机缺少的内容",
   "notices.prerequisites_mean": "这些节点包需要的以下内容，comfy-env manager 不会自行安装。",
   "notices.system": "系统软件包：{names}。请在终端中运行：",
-  "notices.node_pack": "它需要配合节点包 {name} 使用。请用 ComfyUI-Manager 安装，或从以下地址安装：",
+  "notices.node_packs": "其他节点包：{names}。请用 ComfyUI-Manager 安装，或在终端中运行：",
 
   // No pack yet
   "empty.title": "还没有需要隔离的节点包",
@@ -286,7 +287,7 @@ export default {
   "workers.trend": "{name}：当前 {now}，最近 {since}内最高 {peak}",
   "workers.last_end": "结束原因：{how}",
   "workers.details": "详细信息",
-  "workers.pid": "进程号",
+  "workers.process": "进程 {pid}",
   "workers.private": "独占内存",
   "workers.pss": "内存（共享部分均摊）",
   "workers.vram": "显存",
@@ -296,9 +297,9 @@ export default {
   "workers.started_in": "启动用时",
   "workers.end_before": "上次结束",
   "workers.show_log": "日志",
-  "workers.show_log_of": "显示 {pack} 的日志",
+  "workers.show_log_of": "日志：{pack}",
   "workers.hide_log": "隐藏日志",
-  "workers.hide_log_of": "隐藏 {pack} 的日志",
+  "workers.hide_log_of": "隐藏日志：{pack}",
   "workers.restart": "重启",
   "workers.restart_of": "重启 {pack} 的工作进程",
   "workers.restarting": "正在重启 {pack} 的工作进程。",

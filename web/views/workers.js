@@ -35,6 +35,7 @@ export function workersView(panel) {
   const workers = [...state.workers.values()].sort(byPack);
   const isElsewhere = target.worker !== undefined && !state.workers.has(target.worker);
   return html`<div class="workers">
+    <h2 class="unseen">${t("section.workers")}</h2>
     <p class="quiet">${workers.length ? summary(panel, workers) : nothing}</p>
     ${isElsewhere ? logOnly(panel, /** @type {string} */ (target.worker)) : nothing}
     ${workers.length === 0 ? empty(panel) : nothing}
@@ -114,8 +115,9 @@ function revealing({ target, ui }) {
 
 /** @param {Panel} panel @param {WorkerJson} worker */
 function facts({ t, format }, worker) {
-  const { python, uptime_s, calls, errors, queue } = worker;
+  const { pid, python, uptime_s, calls, errors, queue } = worker;
   const parts = [
+    pid !== null && t("workers.process", { pid }),
     python && t("packs.python", { version: python }),
     uptime_s !== null && t("workers.uptime", { time: format.duration(uptime_s) }),
     t("workers.calls", { count: calls, number: format.number(calls) }),
@@ -211,7 +213,6 @@ function details({ t, format }, worker) {
   const seconds = (/** @type {number | null} */ value) => (value === null ? null : format.duration(value));
   /** @type {[import("../strings.js").Key, string | null][]} */
   const rows = [
-    ["workers.pid", worker.pid === null ? null : String(worker.pid)],
     ["workers.private", bytes(worker.private_bytes)],
     ["workers.pss", bytes(worker.pss_bytes)],
     ["workers.vram", bytes(worker.vram_bytes)],
