@@ -22,6 +22,9 @@ const NEED_SOMEBODY = new Set(["failed", "mistake", "stale", "unbuilt"]);
 const BUILDABLE = new Set(["failed", "stale", "unbuilt"]);
 /** @type {ReadonlySet<PackState>} */
 const UNDER_WAY = new Set(["building", "queued", "describing"]);
+/** More changes at once than anybody listens to. */
+const MANY = 3;
+
 /** @type {ReadonlySet<string>} states of a build that has not ended */
 const RUNNING = new Set(["queued", "building", "verifying"]);
 
@@ -46,27 +49,28 @@ export function cards(state) {
     else sitesOf.set(site.pack, [site]);
   }
   const packOf = new Map(state.packs.map((pack) => [pack.name, pack]));
-  return [...sitesOf].map(([name, sites]) => card(name, sites, packOf.get(name) ?? null, state)).sort(byUrgency);
+  const builds = runningBuilds(state);
+  return [...sitesOf].map(([name, sites]) => card(name, sites, packOf.get(name) ?? null, builds)).sort(byUrgency);
 }
 
 /**
  * @param {string} name
  * @param {SiteJson[]} sites
  * @param {PackJson | null} pack
- * @param {State} state
+ * @param {Map<string | null, Build>} builds under way, by environment
  * @returns {Card}
  */
-function card(name, sites, pack, state) {
+function card(name, sites, pack, builds) {
   const problems = pack?.files.flatMap((file) => file.problems) ?? [];
   const errors = count(problems, "error");
-  const states = sites.map((site) => (errors > 0 && site.failure?.cause === "config" ? "mistake" : siteState(site, state)));
+  const states = sites.map((site) => (errors > 0 && site.failure?.cause === "config" ? "mistake" : siteState(site, builds.get(site.environment_id))));
   if (errors > 0) states.push("mistake");
   return {
     name,
     state: ORDER.find((one) => states.includes(one)) ?? "ready",
     sites,
     pack,
-    builds: sites.flatMap((site) => runningBuild(site, state) ?? []),
+    builds: sites.flatMap((site) => builds.get(site.environment_id) ?? []),
     nodes: sites.reduce((sum, site) => sum + site.nodes.length, 0),
     pythons: [...new Set(sites.flatMap(({ python }) => python ?? []))],
     errors,
@@ -86,23 +90,20 @@ export function groupOf({ state }) {
 /**
  * Who cancels a build knows that it did not succeed: that is no failure, there is just no environment.
  * @param {SiteJson} site
- * @param {State} state
+ * @param {Build} [build] the one under way that it waits for
  * @returns {PackState}
  */
-export function siteState(site, state) {
+export function siteState(site, build) {
   if (site.failure?.cause === "cancelled") return "unbuilt";
-  return runningBuild(site, state)?.state === "queued" ? "queued" : site.state;
+  return build?.state === "queued" ? "queued" : site.state;
 }
 
 /**
- * @param {SiteJson} site
  * @param {State} state
- * @returns {Build | undefined} the build that the site waits for
+ * @returns {Map<string | null, Build>} the builds under way, by their environment
  */
-export function runningBuild(site, state) {
-  return [...state.builds.values()].find(
-    (build) => build.environment_id === site.environment_id && RUNNING.has(build.state),
-  );
+export function runningBuilds({ builds }) {
+  return new Map([...builds.values()].filter(isRunning).map((build) => [build.environment_id, build]));
 }
 
 /** @param {Build} build */
@@ -174,7 +175,10 @@ export function announcement(before, after, t) {
   if (before.phase !== "ready" || after.phase !== "ready") return "";
   if (before.sites === after.sites) return "";
   const changed = [...after.sites.values()].filter((site) => before.sites.get(site.id)?.state !== site.state);
-  return changed.map((site) => t("frame.became", { pack: site.pack, state: t(`state.${siteState(site, after)}`) })).join(" ");
+  if (changed.length > MANY) return t("frame.many_changed", { count: changed.length });
+  const builds = runningBuilds(after);
+  const words = (/** @type {SiteJson} */ site) => t(`state.${siteState(site, builds.get(site.environment_id))}`);
+  return changed.map((site) => t("frame.became", { pack: site.pack, state: words(site) })).join(" ");
 }
 
 /** @param {Problem[]} problems @param {Problem["level"]} level */

@@ -6,7 +6,7 @@
 
 import { formats } from "./format.js";
 import { render } from "./html.js";
-import { announcement } from "./overview.js";
+import { announcement, cards } from "./overview.js";
 import { newElement } from "./panel_element.js";
 import { Sections } from "./sections.js";
 import { ServerError } from "./server.js";
@@ -154,6 +154,7 @@ class MountedPanel {
     const { policy } = model.state.status;
     return {
       state: model.state,
+      cards: cards(model.state),
       model,
       server,
       target: this.#target,

@@ -140,7 +140,7 @@
 /** @typedef {{ subject: string, level: "ok" | "warn" | "fail", text: string, remedy: string }} Finding */
 
 /**
- * What packs ask for beside their environments. `commands`: what installs the missing system packages.
+ * What packs ask for beside their environments. `commands`: what installs it. `unreadable`: mistakes in files.
  * @typedef {{
  *   packs: {
  *     pack: string,
@@ -148,7 +148,7 @@
  *     node_packs: { directory: string, state: "present" | "disabled" | "replaced" | "missing", path: string,
  *                   address: string, note: string | null }[],
  *   }[],
- *   unreadable: string[], commands: { pack: string, command: string }[],
+ *   unreadable: string[], commands: { pack: string, installs: "system" | "node_packs", command: string }[],
  * }} Prerequisites
  */
 
@@ -223,6 +223,7 @@
 /**
  * What a view is called with, at every drawing.
  *
+ * - `cards`: of all packs, in their order.
  * - `target`: what is shown. `show` changes it.
  * - `t`: a text in the user's language. `format`: numbers in it.
  * - `act(doing)`: a listener for a button: runs `doing`, shows meanwhile that it is at it, ignores further clicks, and shows
@@ -233,7 +234,7 @@
  *   called after the first one that does not, and when the panel leaves the page. For a log that is followed, for polling.
  * - `whyNot`: why nothing may be changed from here, in words; null where it may. Disable such buttons and say it.
  * @typedef {{
- *   state: State, model: import("./model.js").Model, server: import("./server.js").Server, target: Target,
+ *   state: State, cards: import("./overview.js").Card[], model: import("./model.js").Model, server: import("./server.js").Server, target: Target,
  *   t: import("./strings.js").Translate, format: import("./format.js").Format,
  *   show: (target: Target) => void, confirm: (question: Question) => Promise<boolean>,
  *   act: (doing: () => Promise<unknown>, saying?: string) => (event: Event) => Promise<void>,

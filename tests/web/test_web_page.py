@@ -15,7 +15,7 @@ from javascript import packages
 pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it there are no routes to test")
 pytest.importorskip("playwright", reason="playwright drives the browser")
 
-from api.stage import Stage
+from api.stage import NODE, Stage
 from playwright.sync_api import expect, sync_playwright
 
 from comfy_env_core.api.backend import HostFacts
@@ -82,7 +82,9 @@ def contexts(browser: Browser) -> Iterator[Callable[[str], BrowserContext]]:
 
     def context_for(locale: str) -> BrowserContext:
         if locale not in made:
-            made[locale] = browser.new_context(locale=locale, color_scheme="dark")
+            made[locale] = browser.new_context(
+                locale=locale, color_scheme="dark", permissions=["clipboard-write"]
+            )
             made[locale].set_default_timeout(1000 * PATIENCE_S)
         return made[locale]
 
@@ -355,17 +357,39 @@ def test_without_packs_it_teaches_how_to_make_one(open_page: OpenPage, tmp_path:
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Stage(tmp_path_factory.mktemp("crowd")) as made:
         made.add_ready_packs(12)
+        made.add_pack("old.disabled")
+        files = {
+            "__init__.py": NODE,
+            "comfy-env-root.toml": '[node_reqs]\n"other-pack" = "https://example.org/other"\n',
+        }
+        made.add_pack("needy", files=files)
         made.open()
+        settle(made, needy="ready")
         yield made
 
 
 def test_one_of_many_packs_is_found_by_typing(open_page: OpenPage, crowd: Stage) -> None:
     page = open_page(on=crowd)
-    expect(page.locator(".card")).to_have_count(12)
+    expect(page.locator(".card")).to_have_count(13)
     page.get_by_role("searchbox").fill("ready -01")
     expect(page.locator(".card-name")).to_have_text(["pack-010", "pack-011"])
     page.get_by_role("searchbox").fill("nothing")
     expect(page.get_by_text("Nothing matches “nothing”.")).to_be_visible()
+
+
+def test_what_packs_miss_on_this_computer_is_said_with_the_command(open_page: OpenPage, crowd: Stage) -> None:
+    page = open_page(on=crowd)
+    needs = page.locator(".prerequisites .note")
+    expect(needs).to_contain_text(re.compile("needy.*Other packs: other-pack", re.DOTALL))
+    expect(needs.locator("code")).to_contain_text("node-packs needy")
+    needs.get_by_role("button").click()
+    expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_attached()
+
+
+def test_packs_that_were_passed_over_are_named_with_the_reason(open_page: OpenPage, crowd: Stage) -> None:
+    page = open_page(on=crowd)
+    page.get_by_role("button", name="Packs that were passed over").click()
+    expect(page.locator(".notices li")).to_have_text("old.disabled its name ends in .disabled")
 
 
 def test_nothing_waits_for_a_file_that_only_another_file_names(open_page: OpenPage, crowd: Stage) -> None:

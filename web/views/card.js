@@ -63,7 +63,7 @@ function body(panel, card) {
   switch (card.state) {
     case "failed":
       return card.sites
-        .filter((site) => siteState(site, panel.state) === "failed")
+        .filter((site) => siteState(site) === "failed")
         .map((site) => site.failure && failureView(panel, site, site.failure));
     case "mistake":
       return mistake(panel, card);
@@ -96,8 +96,8 @@ function mistake({ t, show }, card) {
  * @param {Panel} panel
  * @param {Card} card
  */
-function waiting({ t, act, server, state, whyNot }, card) {
-  const sites = card.sites.filter((site) => siteState(site, state) === card.state);
+function waiting({ t, act, server, whyNot }, card) {
+  const sites = card.sites.filter((site) => siteState(site) === card.state);
   const notice = sites.find((site) => site.notice)?.notice;
   return html`<div class="failure">
     <p class="quiet">${notice ?? t(card.state === "stale" ? "packs.stale" : "packs.unbuilt")}</p>

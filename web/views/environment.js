@@ -2,7 +2,7 @@
 /** One environment of a pack: how it stands, what is in it, where it came from, and what can be done with it. */
 
 import { html, nothing } from "../html.js";
-import { runningBuild, siteState } from "../overview.js";
+import { runningBuilds, siteState } from "../overview.js";
 import { path } from "../server.js";
 import { contentsView } from "./contents.js";
 import { failureView } from "./failure.js";
@@ -23,7 +23,7 @@ export function environmentView(panel, used, isMistaken) {
   const { environment, sites, id } = used;
   return html`<section class="environment" data-environment=${id ?? nothing}>
     ${sites.map((site) => siteView(panel, site, environment, isMistaken))}
-    ${environment ? html`${factsView(panel, environment, sites)} ${actionsView(panel, environment, sites)} ${contentsView(panel, environment, sites)}` : nothing}
+    ${environment ? html`${factsView(panel, environment, sites)} ${actionsView(panel, environment)} ${contentsView(panel, environment, sites)}` : nothing}
     ${id && !environment ? html`<p class="quiet">${t("frame.loading")}</p>` : nothing}
   </section>`;
 }
@@ -36,10 +36,10 @@ export function environmentView(panel, used, isMistaken) {
  */
 function siteView(panel, site, environment, isMistaken) {
   const { state, t } = panel;
-  const build = runningBuild(site, state);
+  const build = runningBuilds(state).get(site.environment_id);
   const error = environment?.build?.error;
   return html`<div class="site">
-    ${site.id === site.pack ? nothing : html`<h3 class="site-name">${site.id} ${stateWord(panel, siteState(site, state))}</h3>`}
+    ${site.id === site.pack ? nothing : html`<h3 class="site-name">${site.id} ${stateWord(panel, siteState(site, build))}</h3>`}
     ${build ? progressView(panel, build) : nothing}
     ${site.state === "describing" ? html`<p class="quiet">${t("environment.describing")}</p>` : nothing}
     ${site.failure && !build ? failureView(panel, site, site.failure, {
@@ -59,7 +59,7 @@ function siteView(panel, site, environment, isMistaken) {
  */
 function factsView({ t, format, state }, environment, sites) {
   const { python, engine, size, package_count, built_at, duration_s, generation } = environment;
-  const isToldAbove = sites.some((site) => site.failure || runningBuild(site, state));
+  const isToldAbove = runningBuilds(state).has(environment.id) || sites.some((site) => site.failure);
   const built =
     built_at &&
     html`<time datetime=${built_at} title=${format.moment(built_at)}>${format.ago(built_at)}</time>${duration_s === null
@@ -99,12 +99,11 @@ function sizeText({ unique_bytes, shared_bytes }, t, format) {
 /**
  * @param {Panel} panel
  * @param {EnvironmentJson} environment
- * @param {SiteJson[]} sites
  */
-function actionsView(panel, environment, sites) {
+function actionsView(panel, environment) {
   const { t, act, server, whyNot, state } = panel;
   const { id, generation, can_roll_back } = environment;
-  if (sites.some((site) => runningBuild(site, state))) return nothing;
+  if (runningBuilds(state).has(id)) return nothing;
   const hasBuilt = generation !== null;
   const rebuild = act(() => server.post(path`/environments/${id}/rebuild`), t("packs.asked_to_build"));
   return html`<div class="actions">

@@ -2,15 +2,15 @@
 /** How everything stands, in one line of words, and the button that builds what is not built. */
 
 import { html, nothing } from "../html.js";
-import { cards, totals } from "../overview.js";
+import { totals } from "../overview.js";
 import { button } from "./parts.js";
 
 /** @import { Panel } from "../types.js" */
 
 /** @param {Panel} panel */
 export function headerView(panel) {
-  const { state, t, act, server, whyNot } = panel;
-  const sum = totals(cards(state));
+  const { cards, t, act, server, whyNot } = panel;
+  const sum = totals(cards);
   return html`<header class="header">
     <div class="header-words">
       <h1>${t("frame.title")}</h1>

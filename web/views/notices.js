@@ -47,48 +47,42 @@ function prerequisitesView(panel) {
   const loading = keep("prerequisites", () => new Fetched(() => model.loadPrerequisites(), redraw));
   if (loading.error !== undefined) return loading.view(panel, () => nothing);
   const needs = state.prerequisites;
-  if (!needs || !isAnythingMissing(needs)) return nothing;
+  if (!needs?.packs.some(isAnythingMissing)) return nothing;
   return html`<section class="prerequisites">
     <h3>${t("notices.prerequisites")}</h3>
     <p class="quiet">${t("notices.prerequisites_mean")}</p>
-    ${needs.packs.map(({ pack, system, node_packs }) => missingOf(panel, pack, system, node_packs, commandOf(needs, pack)))}
-    ${needs.unreadable.map((text) => note("warning", text))}
+    ${needs.packs.filter(isAnythingMissing).map((one) => missingView(panel, one, needs.commands.filter(({ pack }) => pack === one.pack)))}
   </section>`;
 }
 
-/** @param {Prerequisites} needs */
-function isAnythingMissing({ packs, unreadable }) {
-  return (
-    unreadable.length > 0 ||
-    packs.some(({ system, node_packs }) => system?.missing.length || system?.problem || node_packs.some((one) => one.state === "missing"))
-  );
-}
-
-/**
- * @param {Prerequisites} needs
- * @param {string} pack
- */
-function commandOf(needs, pack) {
-  return needs.commands.find((one) => one.pack === pack)?.command ?? null;
+/** @param {Prerequisites["packs"][number]} needs of one pack; mistakes in its files are told of on its card */
+function isAnythingMissing({ system, node_packs }) {
+  return Boolean(system?.missing.length || system?.problem) || node_packs.some(({ state }) => state === "missing");
 }
 
 /**
  * @param {Panel} panel
- * @param {string} pack
- * @param {Prerequisites["packs"][number]["system"]} system
- * @param {Prerequisites["packs"][number]["node_packs"]} nodePacks
- * @param {string | null} command
+ * @param {Prerequisites["packs"][number]} needs
+ * @param {Prerequisites["commands"]} commands for this pack
  */
-function missingOf(panel, pack, system, nodePacks, command) {
+function missingView(panel, { pack, system, node_packs }, commands) {
   const { t } = panel;
-  const missing = nodePacks.filter(({ state }) => state === "missing");
-  if (!system?.missing.length && !system?.problem && missing.length === 0) return nothing;
+  const commandFor = (/** @type {"system" | "node_packs"} */ what) => {
+    const found = commands.find(({ installs }) => installs === what);
+    return found ? copyable(panel, found.command) : nothing;
+  };
+  const missing = node_packs.filter(({ state }) => state === "missing").map(({ directory }) => directory);
   return note(
     "warning",
     html`<p><strong>${pack}</strong></p>
       ${system?.problem ? html`<p>${system.problem}</p>` : nothing}
-      ${system?.missing.length ? html`<p>${t("notices.system", { names: system.missing.join(", ") })}</p>` : nothing}
-      ${command ? copyable(panel, command) : nothing}
-      ${missing.map(({ directory, address }) => html`<p>${t("notices.node_pack", { name: directory })}</p>${copyable(panel, address)}`)}`,
+      ${system?.missing.length
+        ? html`<p>${t("notices.system", { names: system.missing.join(", ") })}</p>
+            ${commandFor("system")}`
+        : nothing}
+      ${missing.length
+        ? html`<p>${t("notices.node_packs", { names: missing.join(", ") })}</p>
+            ${commandFor("node_packs")}`
+        : nothing}`,
   );
 }

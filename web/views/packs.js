@@ -3,7 +3,7 @@
 
 import { html, nothing, repeat } from "../html.js";
 import { icon } from "../icons.js";
-import { cards, grouped, groupOf, matches } from "../overview.js";
+import { grouped, groupOf, matches } from "../overview.js";
 import { cardView } from "./card.js";
 import { emptyView } from "./empty.js";
 import { noticesView } from "./notices.js";
@@ -17,8 +17,7 @@ const MANY = 6;
 
 /** @param {Panel} panel */
 export function packsView(panel) {
-  const { state, target, t } = panel;
-  const all = cards(state);
+  const { cards: all, target, t } = panel;
   const opened = all.find((card) => isOpened(card, panel));
   if (all.length === 0) return html`${emptyView(panel)} ${noticesView(panel)}`;
   return html`<div class="packs ${opened ? "has-opened" : ""}">
