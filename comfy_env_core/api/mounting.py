@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor
+from contextvars import ContextVar
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,9 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+#: What the path names, while a request is answered that `LateRoutes` found the route for.
+path_ids: ContextVar[Mapping[str, str] | None] = ContextVar("path_ids", default=None)
 
 #: Raises Refused for a request that nobody here should answer. The flag: whether the operation changes anything.
 Guard = Callable[[web.Request, bool], None]
@@ -52,7 +56,8 @@ class Mounting:
         async def answer(request: web.Request) -> web.StreamResponse:
             self._guard(request, operation.changes)
             body = await read_body(request, operation) if operation.changes else {}
-            ask = Ask(dict(request.match_info), _query(request, operation), body)
+            ids = path_ids.get()
+            ask = Ask(dict(request.match_info if ids is None else ids), _query(request, operation), body)
             loop = asyncio.get_running_loop()
             # Writing a large answer as JSON takes as long as making it: both are done on the thread.
             answered = await loop.run_in_executor(

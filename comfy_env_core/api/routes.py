@@ -1,9 +1,8 @@
-"""The routes under `/comfy-env`. The route table is passed in, so that they can be tested without a server."""
+"""The routes under `/comfy-env` and the events beside them. Importing this imports nearly everything: see `serving`."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Executor
 
 from aiohttp import web
 
@@ -28,14 +27,9 @@ from comfy_env_core.api.guard import Policy
 from comfy_env_core.api.mounting import Mounting
 from comfy_env_core.api.openapi import Document
 from comfy_env_core.api.operation import Operation
-from comfy_env_core.api.pages import Pages
 
-#: The panel's files lie beside the package.
-_PANEL = Path(__file__).parents[2] / "web"
 #: The payloads of what is sent over ComfyUI's websocket.
 EVENTS = {CHANGES_EVENT: ChangesEvent, NODES_EVENT: NodesEvent, LOG_EVENT: LogEvent}
-#: Handlers wait for disks rather than for the processor.
-_THREADS = 8
 
 
 def operations(backend: Backend) -> list[Operation]:
@@ -56,9 +50,8 @@ def operations(backend: Backend) -> list[Operation]:
     ]
 
 
-def add_routes(routes: web.RouteTableDef, backend: Backend) -> None:
-    """Adds the routes to `routes`; ComfyUI mounts each of them below `/api` as well."""
-    policy = Policy.of(backend.facts, backend.environ)
-    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="comfy-env api")
-    Pages(_PANEL, policy, executor).add(routes)
+def table(backend: Backend, policy: Policy, executor: Executor) -> web.RouteTableDef:
+    """All of them, and one that answers what they do not."""
+    routes = web.RouteTableDef()
     Mounting(policy.admit, executor).add(routes, Document(operations(backend), EVENTS).operations)
+    return routes

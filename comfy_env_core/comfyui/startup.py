@@ -106,7 +106,7 @@ def connect() -> None:
 
     from comfy_env_core.api.clients import Clients
     from comfy_env_core.api.opening import open_backend
-    from comfy_env_core.api.routes import add_routes
+    from comfy_env_core.api.serving import add_routes
     from comfy_env_core.comfyui.injection import Injector, unregister_unready
     from comfy_env_core.comfyui.web.installation import install as install_web
 
@@ -118,7 +118,7 @@ def connect() -> None:
     )
     backend = open_backend(session.manager, clients, facts=_host_facts())
     atexit.register(backend.feed.close)
-    add_routes(server.routes, backend)
+    late_routes = add_routes(server.routes, backend)
     install_web(server, nodes.EXTENSION_WEB_DIRS, session.manager)
     session.manager.allow_workers()
 
@@ -127,9 +127,10 @@ def connect() -> None:
         session.strays.take_out(nodes.NODE_CLASS_MAPPINGS)
 
     session.connect(Injector(server.loop, backend.feed.nodes_changed, tidy))
-    # Both wait until ComfyUI, in whose loop we are called, has loaded all packs.
+    # These wait until ComfyUI, in whose loop we are called, has loaded all packs.
     server.loop.call_soon_threadsafe(tidy)
     server.loop.call_soon_threadsafe(session.manager.prepare)
+    server.loop.call_soon_threadsafe(late_routes.make_soon)
 
 
 def _host_facts() -> HostFacts:

@@ -43,7 +43,7 @@ from api.scripted_engine import Course, ScriptedEngine, fill
 from comfy_env_core.api.backend import HostFacts
 from comfy_env_core.api.clients import Clients
 from comfy_env_core.api.opening import open_backend
-from comfy_env_core.api.routes import add_routes
+from comfy_env_core.api.serving import add_routes
 from comfy_env_core.assembly import root_module_name
 from comfy_env_core.building.errors import BuildCause, BuildError
 from comfy_env_core.building.install_log import utc_now

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer  # noqa: E402
 
 from comfy_env_core.api.backend import Backend  # noqa: E402
 from comfy_env_core.api.events import EventFeed  # noqa: E402
-from comfy_env_core.api.routes import add_routes  # noqa: E402
+from comfy_env_core.api.serving import add_routes  # noqa: E402
 from comfy_env_core.api.work import Works  # noqa: E402
 from comfy_env_core.discovery import host_skips, scan  # noqa: E402
 from comfy_env_core.environments.store import Store  # noqa: E402
