@@ -155,7 +155,6 @@ class Environments:
         users = self._users().get(environment.id, ())
         current, previous = environment.current(), environment.previous()
         meta = _meta(current)
-        asking = [site for site in users if site.environment_id == environment.id]
         return {
             **self._as_json(environment, users, self._builds().get(environment.id)),
             "packages": [
@@ -165,11 +164,7 @@ class Environments:
             else [],
             "directory": str(environment.directory),
             "log_path": str(environment.log_path),
-            "config_path": str(asking[0].config_path)
-            if asking
-            else meta.config_path
-            if meta is not None
-            else None,
+            "config_path": _config_path(environment, users, meta),
             "facts": list(meta.facts) if meta is not None else [],
             "generations": [
                 _generation(workspace, current, previous) for workspace in environment.generations()
@@ -256,6 +251,14 @@ def _generation(
         "is_previous": workspace == previous,
         "built_at": record.built_at if record is not None else None,
     }
+
+
+def _config_path(environment: Environment, users: Sequence[SiteStatus], meta: Meta | None) -> str | None:
+    """The file of a site that asks for it, else the one that it was built from, which may be gone."""
+    asking = [site for site in users if site.environment_id == environment.id]
+    if asking:
+        return str(asking[0].config_path)
+    return meta.config_path if meta is not None else None
 
 
 def _meta(workspace: Workspace | None) -> Meta | None:

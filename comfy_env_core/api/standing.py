@@ -105,7 +105,7 @@ class Evidence:
         if not self.users:
             reason = "No pack of this ComfyUI uses it."
         elif failed is not None and failed.failure is not None:
-            reason = f"It is built, but the nodes of {failed.id} cannot run: {failed.failure.message}"
+            reason = f"It is built. {failed.id} failed all the same: {failed.failure.message}"
         elif not any(site.environment_id == self.environment.id for site in self.users):
             names = ", ".join(site.id for site in self.users)
             reason = f"{names} runs in it until what its file asks for now is built."
