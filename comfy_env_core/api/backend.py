@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from comfy_env_core.api.clients import NOBODY, Clients
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class HostFacts:
-    """What only the doorway knows. `listens_remotely`: whether ComfyUI's server can be reached from elsewhere."""
+    """What only the doorway knows.
+
+    - `listens_remotely`: whether ComfyUI's server can be reached from elsewhere.
+    - `recent_log`: gives the end of ComfyUI's own log; None where it keeps none.
+    """
 
     comfyui_version: str | None = None
     listens_remotely: bool = False
+    recent_log: Callable[[], str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from comfy_env_core.api import (
     settings,
     status,
     store_place,
+    support,
     upkeep,
     workers,
 )
@@ -47,6 +48,7 @@ def operations(backend: Backend) -> list[Operation]:
         *settings.operations(backend),
         *store_place.operations(backend),
         *doctor.operations(backend),
+        *support.operations(backend),
     ]
 
 

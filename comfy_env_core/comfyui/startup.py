@@ -92,14 +92,14 @@ def prestartup() -> None:
     _tell(found, manager, store)
 
 
-def connect() -> None:
+def connect() -> bool:
     """Called by our `__init__.py`, which ComfyUI imports as a pack: its server exists and takes routes.
 
-    Does nothing when there is no session (we stood down), or for a second copy of us.
+    False, and nothing is done, when there is no session (we stood down), or for a second copy of us.
     """
     session = holder.session
     if session is None or session.injector is not None:
-        return
+        return False
     # These import torch, which was too early at prestartup; see `deferred`.
     import nodes
     from server import PromptServer
@@ -131,6 +131,7 @@ def connect() -> None:
     server.loop.call_soon_threadsafe(tidy)
     server.loop.call_soon_threadsafe(session.manager.prepare)
     server.loop.call_soon_threadsafe(late_routes.make_soon)
+    return True
 
 
 def _host_facts() -> HostFacts:
@@ -140,7 +141,15 @@ def _host_facts() -> HostFacts:
 
     from comfy_env_core.api.backend import HostFacts
 
-    return HostFacts(comfyui_version.__version__, listens_remotely(args))
+    return HostFacts(comfyui_version.__version__, listens_remotely(args), _recent_log)
+
+
+def _recent_log() -> str:
+    """What ComfyUI itself shows in its panel of logs: the last few hundred lines."""
+    # Late, as in `connect`: this is ComfyUI's.
+    from app.logger import get_logs  # type: ignore[import-not-found]
+
+    return "".join(str(entry["m"]) for entry in tuple(get_logs() or ()))
 
 
 class _AllowingWorkers:

@@ -68,7 +68,10 @@ def _character(character: str) -> str:
     if not character.isalnum():
         spellings.append(_BACKSLASH + re.escape(character))
     for case in dict.fromkeys((character, character.lower(), character.upper())):
-        spellings.append(re.escape(case))  # "ß" in capitals is "SS"
+        if len(case) > 1:
+            # "ß" in capitals is "SS". Others are found anyway: said twice, a name that does not end as it begins would
+            # be tried twice as often with each of its letters.
+            spellings.append(re.escape(case))
         utf8 = case.encode("utf-8", "surrogateescape" if "\udc80" <= case <= "\udcff" else "surrogatepass")
         utf16 = case.encode("utf-16-be", "surrogatepass")
         spellings.append("".join(f"{_PERCENT}{byte:02x}" for byte in utf8))
