@@ -20,6 +20,7 @@ import { wordsOf } from "./words.js";
 /** @import { Panel, Question, State, Surroundings, Target } from "./types.js" */
 
 const TICK_MS = 1000;
+const LINES_HEARD = 5;
 
 /** States in which something counts up that no event tells of: the time. */
 const UNDER_WAY = new Set(["queued", "building", "verifying"]);
@@ -82,7 +83,8 @@ class MountedPanel {
     this.#drawn = options.model.state;
     this.element.lang = known(options.language);
     this.#voice.className = "unseen";
-    this.#voice.setAttribute("role", "status");
+    // Of a log, what is added is read out; a status would be read again as a whole.
+    this.#voice.setAttribute("role", "log");
     this.#place.className = "panel";
     this.#shadow.append(this.#place, this.#voice);
     this.element.onConnected = () => this.#begin();
@@ -240,9 +242,12 @@ class MountedPanel {
     return (await ask(question)) === true;
   }
 
-  /** @param {string} text */
+  /** @param {string} text for screen readers; one right after another is still heard */
   #say(text) {
-    this.#voice.textContent = text;
+    const line = document.createElement("p");
+    line.textContent = text;
+    this.#voice.append(line);
+    while (this.#voice.children.length > LINES_HEARD) this.#voice.firstChild?.remove();
   }
 
   #tickWhileBuilding() {

@@ -157,7 +157,7 @@ def test_a_rebuild_is_followed_from_its_click_to_its_end(open_page: OpenPage, st
     expect(pack.locator(".pack-head .state")).to_have_text("Ready")
     expect(pack.locator("dd").nth(-2)).to_have_text(str(before + 1))
     expect(pack.get_by_role("button", name="Roll back")).to_be_enabled()
-    expect(page.get_by_role("status").filter(has_text="mesh-tools: Ready.")).to_be_attached()
+    expect(page.locator(".unseen p", has_text="mesh-tools: Ready.")).to_be_attached()
 
 
 def test_a_build_is_cancelled_by_its_button(open_page: OpenPage, stage: Stage) -> None:
@@ -383,7 +383,7 @@ def test_what_packs_miss_on_this_computer_is_said_with_the_command(open_page: Op
     expect(needs).to_contain_text(re.compile("needy.*Other packs: other-pack", re.DOTALL))
     expect(needs.locator("code")).to_contain_text("node-packs needy")
     needs.get_by_role("button").click()
-    expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_attached()
+    expect(page.locator(".unseen p", has_text="Copied.")).to_be_attached()
 
 
 def test_packs_that_were_passed_over_are_named_with_the_reason(open_page: OpenPage, crowd: Stage) -> None:
