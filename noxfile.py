@@ -97,6 +97,16 @@ def e2e(session: nox.Session) -> None:
 
 
 @nox.session(python=own_python())
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the panel in docs/images anew; ``-- --directory DIR`` puts them elsewhere."""
+    install_for_tests(session)
+    install_browser(session)
+    session.run(
+        "python", "-m", "screenshots", *session.posargs, env={"PYTHONPATH": os.pathsep.join(("tests", "."))}
+    )
+
+
+@nox.session(python=own_python())
 def conformance(session: nox.Session) -> None:
     """ComfyUI's own execution tests in two releases, their nodes isolated and not; some ten minutes."""
     session.install(*HOST_PACKAGES)
