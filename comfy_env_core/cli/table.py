@@ -10,7 +10,7 @@ from comfy_env_core.cli.command import Command
 #: Heading → names. The command `move-store` is `COMMAND` in `commands/move_store.py`, which is imported when it is
 #: asked for: importing all of them takes longer than most of them run.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Look": ("scan", "status", "info", "logs", "doctor", "generate"),
+    "Look": ("scan", "status", "info", "logs", "doctor", "support-bundle", "generate"),
     "Build": ("build", "rebuild", "cancel", "roll-back", "run"),
     "Write files of a pack": ("init", "lock"),
     "Beside environments": ("node-packs", "apt-install"),

@@ -34,7 +34,7 @@ COMMANDS = (
         "info",
         "doctor",
     ),
-    *("init", "apt-install", "node-packs", "gc", "move-store", "settings", "run"),
+    *("init", "apt-install", "node-packs", "gc", "move-store", "settings", "support-bundle", "run"),
 )
 
 
