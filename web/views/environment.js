@@ -39,7 +39,7 @@ function siteView(panel, site, environment, isMistaken) {
   const build = runningBuilds(state).get(site.environment_id);
   const error = environment?.build?.error;
   return html`<div class="site">
-    ${site.id === site.pack ? nothing : html`<h3 class="site-name">${site.id} ${stateWord(panel, siteState(site, build))}</h3>`}
+    ${site.id === site.pack ? nothing : html`<h3 class="site-name">${nameInPack(site)} ${stateWord(panel, siteState(site, build))}</h3>`}
     ${build ? progressView(panel, build) : nothing}
     ${site.state === "describing" ? html`<p class="quiet">${t("environment.describing")}</p>` : nothing}
     ${site.failure && !build ? failureView(panel, site, site.failure, {
@@ -50,6 +50,11 @@ function siteView(panel, site, environment, isMistaken) {
     ${site.left_out_text ? note("warning", site.left_out_text) : nothing}
     ${site.warnings.map((warning) => note("warning", warning))}
   </div>`;
+}
+
+/** @param {SiteJson} site "geometry/nodes/mesh" of the pack "geometry" is "nodes/mesh" there */
+function nameInPack({ id, pack }) {
+  return id.startsWith(`${pack}/`) ? id.slice(pack.length + 1) : id;
 }
 
 /**
@@ -135,7 +140,6 @@ async function remove({ t, format, confirm, server, model }, { id, packs, size }
     title: t("environment.delete_question", { packs: packs.join(", ") || id }),
     message: size ? t("environment.delete_frees", { size: format.bytes(size.unique_bytes) }) : t("environment.delete_means"),
     confirm: t("environment.delete"),
-    details: packs,
     isDangerous: true,
   });
   if (isSure) await model.finish(await server.delete(path`/environments/${id}`));
