@@ -32,7 +32,7 @@ def written(page: str) -> str:
     parts = {name: _usage(table.load(name)) for name in table.names()}
     parts["commands"] = _overview()
     parts["exit-codes"] = _exit_codes()
-    parts["common-options"] = "\n".join(_options(table.load("status"), common=True)) + "\n"
+    parts["common-options"] = _common_options()
     found = [match[2] for match in _PART.finditer(page)]
     if sorted(found) != sorted(parts):
         raise ValueError(f"The page has parts for {sorted(found)}; there should be {sorted(parts)}")
@@ -55,6 +55,12 @@ def _exit_codes() -> str:
         "\n".join([*lines, *(f"| {code} | {meaning} |" for code, meaning in exit_codes.MEANINGS.items())])
         + "\n"
     )
+
+
+def _common_options() -> str:
+    silent = [f"`{name}`" for name in table.names() if not table.load(name).speaks_json]
+    told = f"`--json` is not known to {', '.join(silent[:-1])} and {silent[-1]}, whose output is what it is."
+    return "\n".join([*_options(table.load("status"), common=True), "", told]) + "\n"
 
 
 def _usage(command: Command) -> str:
