@@ -333,6 +333,30 @@ suite("the feed of a log", () => {
     assert.equal(shown().length, 2000);
   });
 
+  test("the log of an earlier build is read once, and neither followed nor asked for again", async () => {
+    feed = new LogFeed({ server, source: SOURCE, build: 1, changed: () => {} });
+    feed.resume();
+    await settle();
+    server.write("of the build that runs now\n");
+    await pass(60);
+    feed.pause();
+    feed.resume();
+    await settle();
+
+    assert.deepEqual(shown(), ["one", "two"]);
+    assert.deepEqual(server.asked, [`GET ${PATH}?build=1&tail=2000`]);
+  });
+
+  test("an earlier build that left no log is not looked for again", async () => {
+    server.refusal = new ServerError({ status: 404, code: "no_log", message: "Nothing was written yet.", remedy: "" });
+    feed = new LogFeed({ server, source: SOURCE, build: 2, changed: () => {} });
+    feed.resume();
+    await pass(60);
+
+    assert.equal(feed.phase, "none");
+    assert.equal(server.asked.length, 1);
+  });
+
   test("a log that went on for hours unseen begins again with its newest lines", async () => {
     await open();
     feed.pause();

@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 WEB = Path(__file__).resolve().parents[2] / "web"
-SOURCE = {"kind": "worker", "id": "pack/nodes"}
+SOURCE = {"kind": "environment", "id": "pack/nodes"}
 LEASE_S = 3.0
 MOST_BYTES = 1024 * 1024
 POLICY = (
@@ -97,6 +97,7 @@ class WrittenLog:
 class LogServer:
     """Use as a context manager.
 
+    - `earlier`: the logs before, the newest first.
     - `sends`: whether pieces are sent as events; without, followers hear nothing.
     - `refusal`: what every request for the log is answered with instead, as (status, code, message, remedy).
     - `asked`: the requests for the log so far, as "METHOD path?query".
@@ -114,6 +115,7 @@ class LogServer:
     def reset(self) -> None:
         """As it was when it was made, at the same address."""
         self.log = WrittenLog()
+        self.earlier: list[WrittenLog] = []
         self.sends = True
         self.refusal: tuple[int, str, str, str] | None = None
         self.asked: list[str] = []
@@ -153,7 +155,7 @@ class LogServer:
 
     async def _start(self) -> None:
         app = web.Application(middlewares=[self._guard])
-        log = "/comfy-env/workers/{site}/log"
+        log = "/comfy-env/environments/{id}/log"
         app.router.add_get("/comfy-env/", self._page)
         app.router.add_get(log, self._read)
         app.router.add_post(log + "/follow", self._follow)
@@ -173,12 +175,10 @@ class LogServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if "/log" in request.path and request.path.startswith("/comfy-env/workers/"):
+        if "/log" in request.path and request.path.startswith("/comfy-env/environments/"):
             self.asked.append(f"{request.method} {request.path_qs}")
             if self.refusal is not None:
-                status, code, message, remedy = self.refusal
-                error = {"code": code, "message": message, "remedy": remedy}
-                return web.json_response({"error": error}, status=status)
+                return refused(*self.refusal)
         response: web.StreamResponse = await handler(request)
         if not isinstance(response, web.WebSocketResponse):
             response.headers["Content-Security-Policy"] = POLICY
@@ -192,9 +192,13 @@ class LogServer:
 
     async def _read(self, request: web.Request) -> web.Response:
         query = {name: int(value) for name, value in request.query.items()}
+        try:
+            log = [self.log, *self.earlier][query.get("build", 0)]
+        except IndexError:
+            return refused(404, "no_log", "Nothing was written yet.", "")
         if "tail" in query:
-            return web.json_response(self.log.tail(query["tail"]))
-        return web.json_response(self.log.page(query["from"], query["limit"]))
+            return web.json_response(log.tail(query["tail"]))
+        return web.json_response(log.page(query["from"], query["limit"]))
 
     async def _follow(self, request: web.Request) -> web.Response:
         self._followers.add((await request.json())["client_id"])
@@ -236,3 +240,8 @@ class LogServer:
     async def _disconnect(self) -> None:
         for socket in list(self._sockets.values()):
             await socket.close()
+
+
+def refused(status: int, code: str, message: str, remedy: str) -> web.Response:
+    error = {"code": code, "message": message, "remedy": remedy}
+    return web.json_response({"error": error}, status=status)

@@ -12,7 +12,7 @@ pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it no
 pytest.importorskip("playwright", reason="playwright drives the browser")
 
 from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
-from web.log_server import LogServer
+from web.log_server import LogServer, WrittenLog
 
 MANY = 100_000
 #: Waits for so many frames.
@@ -337,6 +337,28 @@ def test_another_log_in_its_place_is_shown_from_its_beginning(page: Page, server
 
     log.wait_for("the next build")
     assert log.rows_in_sight() == ["the next build"]
+
+
+def test_the_logs_of_the_builds_before_are_a_choice_away(page: Page, server: LogServer) -> None:
+    server.log.content = b"20:00:00 the newest build\n"
+    before = WrittenLog()
+    before.name, before.content = "log-0", b"20:00:00 the build before\n"
+    server.earlier = [before]
+    log = LogPage(page, server)
+    log.wait_for("20:00:00 the newest build")
+
+    builds = page.get_by_role("combobox", name="Which build")
+    builds.select_option("The one before")
+    log.wait_for("20:00:00 the build before")
+    builds.select_option("Two before")
+    page.get_by_text("There is no log of that build.").wait_for()
+    assert log.rows_in_sight() == []
+    builds.select_option("Newest build")
+
+    log.wait_for("20:00:00 the newest build")
+    wait_until_followed(server, page)
+    server.write("20:00:01 goes on\n")
+    log.wait_for("20:00:01 goes on")
 
 
 def test_a_lost_connection_costs_no_lines(page: Page, server: LogServer) -> None:

@@ -48,6 +48,7 @@ export class LogFeed {
   #server;
   #source;
   #path;
+  #build;
   #changed;
   #isRunning = false;
   #isFetching = false;
@@ -63,13 +64,14 @@ export class LogFeed {
   #timers = new Map();
 
   /**
-   * @param {{ server: Server, source: LogEvent["source"], changed: () => void }} options `changed`: called after every
-   *   change of what is known
+   * @param {{ server: Server, source: LogEvent["source"], build?: number, changed: () => void }} options `build`: 0 for the
+   *   log of now, which goes on; 1 and 2 for those before it. `changed`: called after every change of what is known
    */
-  constructor({ server, source, changed }) {
+  constructor({ server, source, build = 0, changed }) {
     this.#server = server;
     this.#source = source;
     this.#path = source.kind === "environment" ? path`/environments/${source.id}/log` : path`/workers/${source.id}/log`;
+    this.#build = build;
     this.#changed = changed;
   }
 
@@ -82,6 +84,10 @@ export class LogFeed {
   resume() {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    if (this.#build > 0) {
+      if (this.phase === "loading") void this.#begin();
+      return;
+    }
     this.#offs = [
       this.#server.on(EVENT, (event) => this.#heard(event)),
       this.#server.onReconnect(() => void this.#follow()),
@@ -97,6 +103,7 @@ export class LogFeed {
     for (const off of this.#offs.splice(0)) off();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
+    if (this.#build > 0) return;
     const client_id = this.#server.clientId;
     // Not waited for, and not tried again: without it the lease runs out.
     if (client_id) this.#server.delete(`${this.#path}/follow`, { client_id }).catch(() => {});
@@ -133,11 +140,17 @@ export class LogFeed {
   /** @returns {Promise<void>} */
   async #begin() {
     const page = await this.#ask(() => this.#get(`tail=${TAIL_LINES}`));
-    if (!page) return this.#after(this.phase === "none" ? LOOK_FOR_A_LOG_MS : RETRY_MS, "begin", () => this.#begin());
+    if (!page) return this.#beginLater();
     this.lines.begin(page);
     this.phase = "ready";
     this.#changed();
-    await this.#follow();
+    if (this.#build === 0) await this.#follow();
+  }
+
+  /** What is there of an earlier build does not change any more. */
+  #beginLater() {
+    if (this.phase === "none" && this.#build > 0) return;
+    this.#after(this.phase === "none" ? LOOK_FOR_A_LOG_MS : RETRY_MS, "begin", () => this.#begin());
   }
 
   /**
@@ -235,7 +248,7 @@ export class LogFeed {
 
   /** @param {string} query @returns {Promise<LogPage>} */
   #get(query) {
-    return this.#server.get(`${this.#path}?${query}`);
+    return this.#server.get(`${this.#path}?${this.#build ? `build=${this.#build}&` : ""}${query}`);
   }
 
   /**

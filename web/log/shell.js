@@ -15,7 +15,7 @@ import { wordsOf } from "../words.js";
  * What the user can do.
  * @typedef {{
  *   search: (query: string) => void, step: (step: 1 | -1) => void, toggleEnd: () => void, toggleWrap: () => void,
- *   copy: () => void, download: () => void, retry: () => void, toEnd: () => void,
+ *   copy: () => void, download: () => void, retry: () => void, toEnd: () => void, showBuild: (build: number) => void,
  * }} Actions
  */
 
@@ -24,10 +24,11 @@ import { wordsOf } from "../words.js";
  * - `isSearching`: whether `count` may still grow.
  * - `unseen`: lines that came since the user left the end.
  * - `isGrowing`: whether what writes the log is at work; null where nobody says.
+ * - `build`: 0 for the log of now, 1 and 2 for those of the builds before. `hasBuilds`: whether there are such.
  * - `said`: what the last click did.
  * @typedef {{
  *   feed: LogFeed, scroller: LogScroller, query: string, count: number, place: number, isSearching: boolean,
- *   unseen: number, isGrowing: boolean | null, said: string, t: Translate, format: Format, actions: Actions,
+ *   unseen: number, isGrowing: boolean | null, build: number, hasBuilds: boolean, said: string, t: Translate, format: Format, actions: Actions,
  *   onField: (field: Element | undefined) => void,
  * }} Shell
  */
@@ -76,14 +77,24 @@ function countText({ count, place, isSearching, t, format }) {
 }
 
 /** @param {Shell} shell */
-function buttons({ scroller, t, actions, feed }) {
+function buttons({ scroller, t, actions, feed, build, hasBuilds }) {
   const isDisabled = feed.phase !== "ready";
   return html`<div class="log-buttons">
+    ${hasBuilds ? builds(build, t, actions) : nothing}
     ${tool("newest", t("log.stick"), actions.toggleEnd, { isPressed: scroller.sticks, isDisabled })}
     ${tool("wrap", t("log.wrap"), actions.toggleWrap, { isPressed: scroller.isWrapped, isDisabled })}
     ${tool("copy", t("log.copy"), actions.copy, { isDisabled })}
     ${tool("download", t("log.download"), actions.download, { isDisabled })}
   </div>`;
+}
+
+/** @param {number} shown @param {Translate} t @param {Actions} actions */
+function builds(shown, t, actions) {
+  const onChange = (/** @type {Event} */ { target }) => actions.showBuild(Number(/** @type {HTMLSelectElement} */ (target).value));
+  const names = [t("log.build_now"), t("log.build_before"), t("log.build_two_before")];
+  return html`<select class="field log-builds" aria-label=${t("log.build")} @change=${onChange}>
+    ${names.map((name, build) => html`<option value=${build} ?selected=${build === shown}>${name}</option>`)}
+  </select>`;
 }
 
 /**
@@ -114,7 +125,7 @@ function newest({ scroller, unseen, t, format, actions }) {
 }
 
 /** In place of lines. @param {Shell} shell */
-function message({ feed, t, actions }) {
+function message({ feed, t, actions, build }) {
   if (feed.phase === "failed" && feed.error) {
     const { message, remedy } = wordsOf(feed.error, t);
     return html`<div class="log-message is-failed" role="alert">
@@ -123,7 +134,7 @@ function message({ feed, t, actions }) {
     </div>`;
   }
   if (feed.phase === "loading") return html`<p class="log-message quiet">${t("log.loading")}</p>`;
-  if (feed.phase === "none") return html`<p class="log-message quiet">${t("log.none")}</p>`;
+  if (feed.phase === "none") return html`<p class="log-message quiet">${t(build ? "log.none_of_build" : "log.none")}</p>`;
   return feed.lines.length ? nothing : html`<p class="log-message quiet">${t("log.empty")}</p>`;
 }
 

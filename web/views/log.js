@@ -7,31 +7,28 @@
 import { formats } from "../format.js";
 import { copyText, saveAsFile } from "../handover.js";
 import { render } from "../html.js";
-import { LogFeed } from "../log/feed.js";
 import { commandOf } from "../log/keys.js";
-import { LogScroller } from "../log/scroller.js";
-import { LogSearch } from "../log/search.js";
+import { OpenLog } from "../log/open_log.js";
 import { shellView } from "../log/shell.js";
 
 /** @import { Format } from "../format.js" */
 /** @import { Command } from "../log/keys.js" */
-/** @import { Match } from "../log/search.js" */
 /** @import { Server } from "../server.js" */
 /** @import { Translate } from "../strings.js" */
 /** @import { LogEvent } from "../types.js" */
 
-/** Of each frame, for looking through lines: the rest is for drawing them. */
-const SEARCH_MS = 6;
 const SAID_MS = 4000;
 
 /** Asks the server for nothing while it is out of sight. Whoever makes one puts `element` somewhere, and disposes of it. */
 export class LogView {
   element = document.createElement("section");
+  #server;
   #source;
   #t;
   #format;
-  #feed;
-  #scroller;
+  /** 0 for the log of now; 1 and 2: of the builds before. */
+  #build = 0;
+  #log;
   /** @type {HTMLElement | undefined} */
   #field;
   /** @type {boolean | null} */
@@ -40,7 +37,6 @@ export class LogView {
   #said = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #saidTimer;
-  #searchFrame = 0;
   #shellFrame = 0;
   /** The end of the lines when the user left it. */
   #seenEnd = 0;
@@ -51,15 +47,11 @@ export class LogView {
    * @param {{ server: Server, source: LogEvent["source"], t: Translate, format?: Format }} options
    */
   constructor({ server, source, t, format = formats("en") }) {
+    this.#server = server;
     this.#source = source;
     this.#t = t;
     this.#format = format;
-    this.#feed = new LogFeed({ server, source, changed: () => this.#changed() });
-    this.#scroller = new LogScroller(this.#feed.lines, {
-      onScroll: () => this.#drawShell(),
-      onTop: () => void this.#feed.loadOlder(),
-    });
-    this.#scroller.element.setAttribute("aria-label", t("log.label", { name: source.id }));
+    this.#log = this.#open();
     this.element.className = "log";
     this.element.addEventListener("keydown", (event) => this.#onKey(event));
     this.element.addEventListener("copy", (event) => this.#onCopy(event));
@@ -80,13 +72,28 @@ export class LogView {
   }
 
   dispose() {
-    this.#feed.pause();
-    this.#scroller.dispose();
+    this.#log.close();
     this.#sight.disconnect();
     document.removeEventListener("visibilitychange", this.#onVisibility);
-    cancelAnimationFrame(this.#searchFrame);
     cancelAnimationFrame(this.#shellFrame);
     clearTimeout(this.#saidTimer);
+  }
+
+  #open() {
+    const changed = () => this.#drawShell();
+    const log = new OpenLog({ server: this.#server, source: this.#source, build: this.#build, changed });
+    log.scroller.element.setAttribute("aria-label", this.#t("log.label", { name: this.#source.id }));
+    return log;
+  }
+
+  /** @param {number} build */
+  #showBuild(build) {
+    const { query } = this.#log;
+    this.#log.close();
+    this.#build = build;
+    this.#log = this.#open();
+    this.#log.search(query);
+    this.#resumeOrPause();
   }
 
   // --- when it is looked at ---
@@ -98,17 +105,11 @@ export class LogView {
   }
 
   #resumeOrPause() {
-    if (this.#isInSight && document.visibilityState === "visible") this.#feed.resume();
-    else this.#feed.pause();
+    if (this.#isInSight && document.visibilityState === "visible") this.#log.feed.resume();
+    else this.#log.feed.pause();
   }
 
-  // --- drawing ---
-
-  #changed() {
-    this.#searchOn();
-    this.#scroller.draw();
-    this.#drawShell();
-  }
+  // --- drawing what is around the lines ---
 
   #drawShell() {
     this.#shellFrame ||= requestAnimationFrame(() => this.#renderShell());
@@ -116,18 +117,18 @@ export class LogView {
 
   #renderShell() {
     this.#shellFrame = 0;
-    const { lines } = this.#feed;
-    const { search, match, sticks } = this.#scroller;
-    if (sticks) this.#seenEnd = lines.endKey;
+    const { feed, scroller, query, found } = this.#log;
+    const { endKey } = feed.lines;
+    if (scroller.sticks) this.#seenEnd = endKey;
     const shell = {
-      feed: this.#feed,
-      scroller: this.#scroller,
-      query: search?.query ?? "",
-      count: search?.count ?? 0,
-      place: search && match ? search.indexOf(match) + 1 : 0,
-      isSearching: search !== null && (!search.isComplete || this.#feed.hasOlder),
-      unseen: lines.endKey - this.#seenEnd,
-      isGrowing: this.#isGrowing,
+      feed,
+      scroller,
+      query,
+      ...found,
+      unseen: endKey - this.#seenEnd,
+      isGrowing: this.#build > 0 ? false : this.#isGrowing,
+      build: this.#build,
+      hasBuilds: this.#source.kind === "environment",
       said: this.#said,
       t: this.#t,
       format: this.#format,
@@ -141,13 +142,14 @@ export class LogView {
   #onField = (field) => void (this.#field = /** @type {HTMLElement | undefined} */ (field));
 
   #actions = {
-    search: (/** @type {string} */ query) => this.#search(query),
-    step: (/** @type {1 | -1} */ step) => this.#step(step),
+    search: (/** @type {string} */ query) => this.#log.search(query),
+    step: (/** @type {1 | -1} */ step) => this.#log.step(step),
     toggleEnd: () => this.#toggleEnd(),
     toggleWrap: () => this.#toggleWrap(),
     copy: () => void this.#copy(),
     download: () => void this.#download(),
-    retry: () => void this.#feed.retry(),
+    retry: () => void this.#log.feed.retry(),
+    showBuild: (/** @type {number} */ build) => this.#showBuild(build),
     toEnd: () => this.#toEnd(),
   };
 
@@ -159,89 +161,53 @@ export class LogView {
     if (text) this.#saidTimer = setTimeout(() => this.#say(""), SAID_MS);
   }
 
-  // --- searching ---
-
-  /** @param {string} query */
-  #search(query) {
-    this.#scroller.match = null;
-    this.#scroller.search = query ? new LogSearch(this.#feed.lines, query) : null;
-    if (query) void this.#feed.loadAll();
-    this.#changed();
-  }
-
-  #searchOn() {
-    if (this.#scroller.search) this.#searchFrame ||= requestAnimationFrame(() => this.#searchNow());
-  }
-
-  #searchNow() {
-    this.#searchFrame = 0;
-    const { search, match, firstKeyInSight } = this.#scroller;
-    if (!search) return;
-    const until = performance.now() + SEARCH_MS;
-    search.work(() => performance.now() > until);
-    const nearest = search.isComplete && !match ? search.nearest(firstKeyInSight) : null;
-    if (nearest) this.#scroller.reveal(nearest);
-    if (!search.isComplete) this.#searchOn();
-    this.#scroller.draw();
-    this.#drawShell();
-  }
-
-  /** @param {1 | -1} step */
-  #step(step) {
-    const { search, match } = this.#scroller;
-    if (!search?.count) return;
-    const { firstKeyInSight } = this.#scroller;
-    this.#scroller.reveal(match ? search.beside(match, step) : /** @type {Match} */ (search.nearest(firstKeyInSight)));
-    this.#drawShell();
-  }
-
   // --- what the user does ---
 
   #toggleEnd() {
-    if (!this.#scroller.sticks) return this.#toEnd();
-    this.#scroller.sticks = false;
+    const { scroller } = this.#log;
+    if (!scroller.sticks) return this.#toEnd();
+    scroller.sticks = false;
     this.#drawShell();
   }
 
   #toEnd() {
-    this.#scroller.toEnd();
-    this.#scroller.element.focus({ preventScroll: true });
+    this.#log.scroller.toEnd();
+    this.#focusLines();
     this.#drawShell();
   }
 
   #toggleWrap() {
-    this.#scroller.isWrapped = !this.#scroller.isWrapped;
+    const { scroller } = this.#log;
+    scroller.isWrapped = !scroller.isWrapped;
     this.#drawShell();
   }
 
-  async #toBeginning() {
-    await this.#feed.loadAll();
-    this.#scroller.toBeginning();
-    this.#drawShell();
+  #leaveSearch() {
+    this.#log.search("");
+    this.#focusLines();
+  }
+
+  #focusLines() {
+    this.#log.scroller.element.focus({ preventScroll: true });
   }
 
   /** The selection, or everything. */
   async #copy() {
-    const selected = this.#scroller.selection.isAll ? "" : this.#scroller.selection.text();
-    const text = selected || (await this.#wholeText());
+    const { selection } = this.#log.scroller;
+    const text = (!selection.isAll && selection.text()) || (await this.#log.text());
     const count = text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
     const number = this.#format.number(count);
     this.#say((await copyText(text)) ? this.#t("log.copied", { count, number }) : this.#t("log.not_copied"));
   }
 
   async #download() {
-    saveAsFile(await this.#wholeText(), `${this.#source.id.replace(/[^\w.-]+/g, "-")}.log`);
-  }
-
-  async #wholeText() {
-    await this.#feed.loadAll();
-    return this.#feed.lines.slice().join("\n") + "\n";
+    saveAsFile(await this.#log.text(), `${this.#source.id.replace(/[^\w.-]+/g, "-")}.log`);
   }
 
   /** @param {ClipboardEvent} event */
   #onCopy(event) {
     if (event.composedPath()[0] === this.#field) return;
-    const text = this.#scroller.selection.text();
+    const text = this.#log.scroller.selection.text();
     if (!text) return;
     event.clipboardData?.setData("text/plain", text);
     event.preventDefault();
@@ -251,7 +217,7 @@ export class LogView {
   /** @param {KeyboardEvent} event */
   #onKey(event) {
     const [target] = event.composedPath();
-    const place = target === this.#field ? "search" : target === this.#scroller.element ? "lines" : "elsewhere";
+    const place = target === this.#field ? "search" : target === this.#log.scroller.element ? "lines" : "elsewhere";
     const command = commandOf(event, place);
     // ComfyUI has commands of its own on many keys: Delete must not delete the nodes that are selected on its canvas.
     if (command || !(event.ctrlKey || event.metaKey)) event.stopPropagation();
@@ -263,16 +229,11 @@ export class LogView {
   /** @type {Record<Command, () => void>} */
   #commands = {
     search: () => this.#field?.focus(),
-    next: () => this.#step(1),
-    previous: () => this.#step(-1),
+    next: () => this.#log.step(1),
+    previous: () => this.#log.step(-1),
     leaveSearch: () => this.#leaveSearch(),
-    toBeginning: () => void this.#toBeginning(),
+    toBeginning: () => void this.#log.toBeginning(),
     toEnd: () => this.#toEnd(),
-    selectAll: () => this.#scroller.selection.selectAll(),
+    selectAll: () => this.#log.scroller.selection.selectAll(),
   };
-
-  #leaveSearch() {
-    this.#search("");
-    this.#scroller.element.focus({ preventScroll: true });
-  }
 }
