@@ -11,7 +11,7 @@ from comfy_env_core.environments.store import Store
 from comfy_env_core.support.bundle import Part
 
 MOST_OF_ONE_BYTES = 256 * 1024
-_MOST_OF_ALL_BYTES = 6 * 2**20
+_MOST_OF_ALL_BYTES = 4 * 2**20
 
 
 class LogFile(NamedTuple):

@@ -41,6 +41,8 @@ _VERSION_AROUND = re.compile(r"(?i)[\w.][-_]$")
 _VERSION_AFTER = re.compile(r"(?i)^(?:-|_|\.(?:dist-info|data|whl|tar|conda|zip|post|dev)|rc\d|[abc]\d|\+\w)")
 #: What hides names from a search: colours, and the zeros of UTF-16 that was read as something else.
 _UNSEEN = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00\u200b-\u200d\u2060\ufeff\u00ad]")
+#: Letters that are written as something else.
+_ESCAPE = re.compile(r"(?i)%[0-9a-f]{2}|\\[ux][0-9a-f]|\\[0-7]{3}")
 _LINES = re.compile(r"[^\r\n]+")
 
 
@@ -59,7 +61,7 @@ class Redactor:
                     for path, shown in places
                 ),
                 *((word(name), "<user>", name) for name in identity.users),
-                *((_short_name(name), "<user>", "~") for name in identity.users),
+                *((_short_name(name), "<user>", _short(name)) for name in identity.users),
                 *((word(name), "<host>", name) for name in identity.hosts),
             ]
         )
@@ -89,7 +91,8 @@ class Redactor:
 
     def _line(self, line: str) -> str:
         line = hide(self._secrets.replace(line))
-        line = _EMAIL.sub(self._email, line)
+        if "@" in line or "40" in line:  # in whatever spelling
+            line = _EMAIL.sub(self._email, line)
         line = self._names.replace(line)
         line = _HOME_OF_ANYBODY.sub(self._somebody, line)
         line = _MAC.sub(lambda match: self._numbered("mac", match[0]), line)
@@ -144,7 +147,9 @@ class _Names:
         """(expression, what is shown, a text that each match holds unless it is escaped)"""
         expressions = [(expression, shown, needed) for expression, shown, needed in entries]
         self._shown = [shown for _, shown, _ in expressions]
-        self._needed = {variant.casefold() for _, _, needed in expressions for variant in variants(needed)}
+        self._needed = {
+            _longest_part(variant.casefold()) for _, _, needed in expressions for variant in variants(needed)
+        }
         pattern = "|".join(f"({expression})" for expression, _, _ in expressions)
         self._pattern = re.compile(pattern, re.IGNORECASE) if expressions else None
 
@@ -155,7 +160,7 @@ class _Names:
 
     def _may_match(self, text: str) -> bool:
         """Nearly every line of a log holds none of them, and looking for plain text is a hundred times as fast."""
-        if "%" in text or "\\" in text:
+        if _ESCAPE.search(text) is not None:
             return True
         folded = text.casefold()
         return any(needed in folded for needed in self._needed)
@@ -165,14 +170,22 @@ class _Names:
         return self._shown[match.lastindex - 1]
 
 
+def _longest_part(text: str) -> str:
+    """What lies between them may be written in many ways; letters are escaped or they are not."""
+    return max(re.split(r"[\W_]+", text), key=len) or text
+
+
 def _longest_first(texts: Iterable[str]) -> list[str]:
     return sorted(texts, key=lambda text: -len(text))
 
 
 def _short_name(name: str) -> str:
     """As Windows has it for old programs: "JOHNSM~1" for "John Smith"."""
-    letters = re.sub(r"[^A-Z0-9]", "", name.upper())[:6]
-    return f"{BEFORE}{re.escape(letters)}~[0-9]{AFTER}" if letters else "(?!)"
+    return f"{BEFORE}{re.escape(_short(name))}~[0-9]{AFTER}" if _short(name) else "(?!)"
+
+
+def _short(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "", name.upper())[:6]
 
 
 def _hides(key: str, value: object) -> bool:

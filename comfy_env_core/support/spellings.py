@@ -63,7 +63,7 @@ def _spelled(text: str) -> str:
 def _character(character: str) -> str:
     """Itself, or as JSON, Python, C, or a URL has it."""
     if character.isspace():
-        return rf"(?:\s|{_PERCENT}20|\+|{_BACKSLASH}(?:u00|x)20)"
+        return rf"(?:\\{{0,8}}\s|{_PERCENT}20|\+|{_BACKSLASH}(?:u00|x)20)"
     spellings = [re.escape(character)]
     if not character.isalnum():
         spellings.append(_BACKSLASH + re.escape(character))

@@ -24,7 +24,7 @@ SOMEBODY = Identity(
         ("/home/zoë.quill", "<home>"),
         ("C:\\Users\\Zoë Quill", "<home>"),
     ),
-    users=("Zoë Quill", "zoë.quill"),
+    users=("Zoë Quill", "zoë.quill", "Ada Quill"),
     hosts=("quills-tower",),
     secrets=("correct-horse battery",),
 )
@@ -238,6 +238,7 @@ def test_values_that_are_known_to_be_secret_are_hidden_wherever_they_stand(
         (r"C:\Users\ZOQUIL~1\AppData", r"C:\Users\<user>\AppData"),
         ("/home/zoë.quill-old/x", "/home/<user>-old/x"),
         ("ssh zoë.quill@quills-tower", "ssh <user>@<host>"),
+        ("for=Ada+Quill&x, Ada\tQuill, Ada\\ Quill", "for=<user>&x, <user>, <user>"),
         ("mail me: zoe@example.com or ZOE@example.com", "mail me: <email-1> or <email-1>"),
         ("a@example.com, b%40example.com", "<email-1>, <email-2>"),
         (
