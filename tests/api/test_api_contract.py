@@ -14,13 +14,20 @@ from api.stage import Stage
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
+from jsonschema import Draft202012Validator
 from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 
 #: Of each operation and each mode; each may rebuild an environment.
 EXAMPLES = 5
-#: It asks the network, and tests of its own run it.
-NOT_ASKED = {("POST", "/comfy-env/doctor")}
+#: They ask the network, and tests of their own run them.
+NOT_ASKED = {("POST", "/comfy-env/doctor"), ("GET", "/comfy-env/support-bundle")}
+#: Of those that begin a job and want to be told what.
+BODIES: Mapping[str, Any] = {
+    "/comfy-env/build": {"sites": ["whole"]},
+    "/comfy-env/rebuild": {"sites": ["whole"]},
+    "/comfy-env/gc": {"caches": False},
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -39,12 +46,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def ids(stage: Stage) -> Mapping[str, list[str]]:
-    """What is really there, by the names that paths have for it."""
-    status = stage.get("/status")
+    """What is really there, by the names that paths have for it; what works is first."""
+    sites = sorted(stage.get("/status")["sites"], key=lambda site: site["state"] != "ready")
     return {
-        "site": [site["id"] for site in status["sites"]],
-        "pack": sorted({site["pack"] for site in status["sites"]}),
-        "environment_id": [site["environment_id"] for site in status["sites"] if site["environment_id"]],
+        "site": [site["id"] for site in sites],
+        "pack": list(dict.fromkeys(site["pack"] for site in sites)),
+        "environment_id": [site["environment_id"] for site in sites if site["environment_id"]],
         "job_id": [stage.post("/build", {"sites": ["whole"]})["job"]["id"]],
     }
 
@@ -103,6 +110,24 @@ def test_what_the_document_allows_is_answered_as_it_says(
         )
         wrong += ask(stage, strategy, looks_like_ours)
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_jobs_end_with_the_result_that_is_declared(stage: Stage, ids: Mapping[str, list[str]]) -> None:
+    document = stage.get("/openapi.json")
+    ended = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "x-job-result" not in operation or (method.upper(), path) in NOT_ASKED:
+                continue
+            body = BODIES.get(path, {})
+            target = path.format_map({name: quote(known[0], safe="") for name, known in ids.items()})
+            answer = stage.request(method.upper(), target, body)
+            if answer.status == 202:
+                job = stage.wait_for_job(answer.json, 60)
+                schema = {**operation["x-job-result"], "components": document["components"]}
+                Draft202012Validator(schema).validate(job["result"])
+                ended.append(path)
+    assert len(ended) >= 6, ended
 
 
 def test_what_it_does_not_allow_is_refused_as_it_says(stage: Stage, operations: list[Any]) -> None:
