@@ -9,17 +9,17 @@ const UNITS = /** @type {const} */ (["byte", "kilobyte", "megabyte", "gigabyte",
 
 /** @param {string} language */
 export function formats(language) {
-  const plain = new Intl.NumberFormat(language);
-  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
-  const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const plain = atFirstUse(() => new Intl.NumberFormat(language));
+  const relative = atFirstUse(() => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
+  const moment = atFirstUse(() => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }));
 
   /** @param {number} value @param {string} unit @param {number} digits @param {"short" | "long"} unitDisplay */
   const withUnit = (value, unit, digits, unitDisplay = "short") =>
     new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay, maximumFractionDigits: digits }).format(value);
 
   return {
-    /** @param {number} value */
-    number: (value) => plain.format(value),
+    /** @param {number} value whole numbers below a thousand look the same in all our languages */
+    number: (value) => (Number.isInteger(value) && 0 <= value && value < 1000 ? String(value) : plain().format(value)),
 
     /** @param {number} value of 100 */
     percent: (value) => new Intl.NumberFormat(language, { style: "percent" }).format(value / 100),
@@ -60,7 +60,7 @@ export function formats(language) {
     /**
      * @param {string | number} when ISO, or Unix time in seconds
      */
-    moment: (when) => moment.format(dateOf(when)),
+    moment: (when) => moment().format(dateOf(when)),
 
     /**
      * "3 days ago".
@@ -70,11 +70,23 @@ export function formats(language) {
     ago(when, now_ms = Date.now()) {
       const seconds = (dateOf(when).getTime() - now_ms) / 1000;
       for (const [unit, length] of AGES) {
-        if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit);
+        if (Math.abs(seconds) >= length) return relative().format(Math.round(seconds / length), unit);
       }
-      return relative.format(0, "second");
+      return relative().format(0, "second");
     },
   };
+}
+
+/**
+ * The first of each kind takes tens of milliseconds, in which the panel could already be there.
+ * @template Thing
+ * @param {() => Thing} make
+ * @returns {() => Thing}
+ */
+function atFirstUse(make) {
+  /** @type {Thing | undefined} */
+  let made;
+  return () => (made ??= make());
 }
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */

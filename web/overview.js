@@ -186,9 +186,18 @@ function count(problems, level) {
   return problems.filter((problem) => problem.level === level).length;
 }
 
+/**
+ * Names of folders, in a hurry: comparing as a language does takes longer than drawing all of them.
+ * @param {string} a
+ * @param {string} b
+ */
+function byName(a, b) {
+  return a < b ? -1 : Number(a > b);
+}
+
 /** @param {Card} a @param {Card} b */
 function byUrgency(a, b) {
-  return ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.name.localeCompare(b.name);
+  return ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || byName(a.name.toLowerCase(), b.name.toLowerCase());
 }
 
 /**

@@ -4,7 +4,7 @@ import { suite, test } from "node:test";
 
 import { formats } from "../../web/format.js";
 
-const { ago, bytes, clock, duration } = formats("en");
+const { ago, bytes, clock, duration, number } = formats("en");
 
 suite("sizes", () => {
   for (const [size, text] of /** @type {const} */ ([
@@ -50,5 +50,17 @@ suite("times", () => {
     [Date.parse("2025-11-23T00:00:00Z") / 1000, "last year"],
   ])) {
     test(`${when} is ${text}`, () => assert.equal(ago(when, now_ms), text));
+  }
+});
+
+suite("numbers", () => {
+  for (const [value, text] of /** @type {const} */ ([
+    [0, "0"],
+    [999, "999"],
+    [1000, "1,000"],
+    [-3, "-3"],
+    [1.5, "1.5"],
+  ])) {
+    test(`${value} is ${text}`, () => assert.equal(number(value), text));
   }
 });
