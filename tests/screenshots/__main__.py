@@ -29,12 +29,13 @@ QUIET = {
     "Comfy.RightSidePanel.ShowErrorsTab": False,
     "Comfy.Workflow.ShowMissingModelsWarning": False,
     "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
 }
 READY, BUILT_SECOND, BUILT_LAST, BROKEN = "geometry", "legacy-numpy", "modern-numpy", "broken"
 SAMPLES = 12
 #: Its path is in the pictures.
-ROOT = Path(tempfile.gettempdir()) / "artist"
-#: Bright enough to see what runs where.
+ROOT = Path(tempfile.gettempdir()) / "me"
+#: Nodes of three packs, near enough for their badges to be read.
 CANVAS = """() => {
     app.graph.clear();
     const place = (type, x, y, values = {}) => {
@@ -45,10 +46,10 @@ CANVAS = """() => {
         return node;
     };
     const texture = place("LegacyInterferenceTexture", 60, 90, { width: 256, height: 160, seed: 11 });
-    const colours = place("ModernGradientMap", 360, 90, { palette: "dusk" });
-    const camera = place("GeometryAimCamera", 60, 370);
-    const preview = place("PreviewImage", 640, 90);
-    preview.size = [240, 240];
+    const colours = place("ModernGradientMap", 420, 90, { palette: "dusk" });
+    place("GeometrySweepKnot", 60, 390);
+    const preview = place("PreviewImage", 420, 300);
+    preview.size = [260, 240];
     texture.connect(0, colours, 0);
     colours.connect(0, preview, 0);
     app.canvas.ds.offset = [70, 50];
@@ -156,6 +157,7 @@ class Session:
         self._page.evaluate(CANVAS)
         assert self._panel.run()["status"]["status_str"] == "success"
         self._page.wait_for_function("() => app.graph.nodes.some((node) => node.imgs?.length)")
+        expect(self._page.get_by_text("Job queued")).to_have_count(0, timeout=30_000)
         self._take("node-badges")
 
     def _workers(self) -> None:

@@ -95,8 +95,7 @@ function settingView(panel, setting) {
 function controlOf(panel, setting, entered) {
   const { t } = panel;
   const { kind, name, value } = setting;
-  const onChange = (/** @type {Event} */ event) =>
-    void change(panel, setting, /** @type {HTMLInputElement | HTMLSelectElement} */ (event.target).value);
+  const onChange = (/** @type {Event} */ event) => enter(panel, setting, /** @type {HTMLInputElement | HTMLSelectElement} */ (event.target));
   if (kind === "choice") {
     const options = setting.choices ?? [];
     return html`<select
@@ -170,6 +169,21 @@ function sourceOf(panel, setting) {
 }
 
 /**
+ * The browser knows the bounds of numbers, and says in the user's words that one is beyond them.
+ * @param {Panel} panel
+ * @param {SettingJson} setting
+ * @param {HTMLInputElement | HTMLSelectElement} field
+ */
+function enter(panel, setting, field) {
+  if (field.validity.rangeUnderflow || field.validity.rangeOverflow || field.validity.stepMismatch) {
+    refusedOf(panel).set(setting.name, { entered: field.value, message: field.validationMessage, remedy: "" });
+    panel.redraw();
+  } else {
+    void change(panel, setting, field.value);
+  }
+}
+
+/**
  * @param {Panel} panel
  * @param {SettingJson} setting
  * @param {string | null} entered null: back to the default
@@ -181,7 +195,8 @@ async function change(panel, setting, entered) {
     refused.delete(setting.name);
     panel.announce(panel.t("settings.saved"));
   } catch (error) {
-    refused.set(setting.name, { entered: entered ?? "", ...wordsOf(error, panel.t) });
+    const { message, remedy } = wordsOf(error, panel.t); // an Error, whose message a spread would leave out
+    refused.set(setting.name, { entered: entered ?? "", message, remedy });
   }
   panel.redraw();
 }
