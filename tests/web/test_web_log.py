@@ -327,6 +327,23 @@ def test_long_lines_are_wrapped_on_request_and_in_a_narrow_view(page: Page, serv
     page.locator(".log-row").nth(5).wait_for()
 
 
+@pytest.mark.parametrize("line", [299, 1999])
+def test_moved_in_the_document_it_shows_what_it_showed(page: Page, server: LogServer, line: int) -> None:
+    """A drawing moves cards when their order changes, and browsers scroll what is moved to its beginning."""
+    server.log.content = numbered(2000).encode()
+    log = LogPage(page, server)
+    log.wait_for("20:00:00 line 1999 ")
+    log.scroll_to(line * 18)
+    before = log.rows_in_sight()
+
+    page.evaluate(
+        "{ const place = view.element.parentNode; view.element.remove(); place.append(view.element); }"
+    )
+
+    log.wait_for(before[0])
+    assert log.rows_in_sight() == before
+
+
 def test_another_log_in_its_place_is_shown_from_its_beginning(page: Page, server: LogServer) -> None:
     server.log.content = numbered(300).encode()
     log = LogPage(page, server)

@@ -20,7 +20,8 @@ import { Viewport } from "./viewport.js";
  * @typedef {{ onScroll: () => void, onTop: () => void }} Listeners
  */
 
-export const ROW_HEIGHT = 18;
+const TAG = "comfy-env-log-lines";
+const ROW_HEIGHT = 18;
 /** Older lines are fetched before the user comes to the first one. */
 const NEAR_TOP_VIEWS = 3;
 const AT_END_PX = 2;
@@ -29,8 +30,23 @@ const PADDING_CELLS = 3;
 /** In a view this narrow lines are wrapped unless the user wants them straight. */
 const NARROW_COLUMNS = 60;
 
+/** Whoever moves an element in the document takes its scroll position from it. Tells, so that it is given back. */
+class ScrollElement extends HTMLElement {
+  onConnected = () => {};
+
+  connectedCallback() {
+    this.onConnected();
+  }
+}
+
+/** Whichever copy of this module came first has named the element; a second one, from another address, uses it. */
+function newElement() {
+  if (!customElements.get(TAG)) customElements.define(TAG, ScrollElement);
+  return /** @type {ScrollElement} */ (document.createElement(TAG));
+}
+
 export class LogScroller {
-  element = document.createElement("div");
+  element = newElement();
   /** Whether the newest line is kept in sight. */
   sticks = true;
   /** @type {LogSearch | null} what is marked */
@@ -63,6 +79,7 @@ export class LogScroller {
     this.#rows = new StraightRows(lines);
     const root = () => /** @type {Document | ShadowRoot} */ (this.element.getRootNode());
     this.selection = new LogSelection(this.#content, lines, root);
+    this.element.onConnected = () => this.draw();
     this.element.className = "log-scroll";
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "log");
