@@ -63,7 +63,7 @@ class Page:
     def headings(self) -> Iterator[str]:
         return (line.lstrip("#").strip() for _, line in self.prose if re.match(r"#{1,6} ", line))
 
-    @property
+    @functools.cached_property
     def anchors(self) -> frozenset[str]:
         """As GitHub makes them of headings."""
         counts: dict[str, int] = {}

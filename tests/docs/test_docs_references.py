@@ -41,7 +41,7 @@ def _leads_somewhere(page: Page, target: str) -> bool:
     path = (page.path.parent / name).resolve() if name else page.path
     if not path.exists() or not path.is_relative_to(REPOSITORY):
         return False
-    return not anchor or anchor in Page.read(path).anchors
+    return not anchor or anchor in (Page.read(path) if name else page).anchors
 
 
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.name)
