@@ -144,9 +144,13 @@ def _answer(operation: Operation, value: Any) -> _Answered:  # Any: of the type 
 
 
 def _json(value: Any, status: int) -> _Answered:
-    text = _text(value, levels=3)
+    text = _text(value, levels=2)
     # A lone surrogate, from a file name that is no UTF-8, would make the whole answer impossible.
     return _Answered(status, text.encode("utf-8", "backslashreplace"), "application/json", "utf-8")
+
+
+#: Made once: making one takes longer than writing a small piece with it.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _text(value: Any, levels: int) -> str:
@@ -157,7 +161,7 @@ def _text(value: Any, levels: int) -> str:
         return "{" + ",".join(members) + "}"
     if levels and isinstance(value, list):
         return "[" + ",".join(_text(item, levels - 1) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _query(request: web.Request, operation: Operation) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class PackFileJson(TypedDict):
 def pack_file(pack: Path, path: Path, kind: FileKind, *, in_full: bool) -> PackFileJson:
     """`pack`: the directory of the pack. `in_full`: with what the file says; a lock is not even read without."""
     shown: PackFileJson = {
-        "path": path.relative_to(pack).as_posix(),
+        "path": _below(pack, path),
         "kind": kind,
         "text": "",
         "problems": [],
@@ -52,6 +52,11 @@ def pack_file(pack: Path, path: Path, kind: FileKind, *, in_full: bool) -> PackF
         return shown
     problems = _problems(content, path, kind) if kind != "lock" else _look_for_problems(content, path, kind)
     return {**shown, "text": content.decode("utf-8", "replace"), "problems": list(problems)}
+
+
+@functools.lru_cache(maxsize=4096)
+def _below(pack: Path, path: Path) -> str:
+    return path.relative_to(pack).as_posix()
 
 
 #: Each raises ConfigError. Any: what they return have nothing in common but `warnings`, of which a lock has none.

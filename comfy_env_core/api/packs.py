@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -81,9 +82,9 @@ class _Configured:
             yield path, "root"
         for runtime in self.sites:
             yield runtime.site.config_path, "environment"
-            lock = runtime.site.config_path.with_name(LOCK_NAME)
-            if lock.exists():
-                yield lock, "lock"
+            lock = os.path.join(runtime.site.directory, LOCK_NAME)
+            if os.path.exists(lock):
+                yield Path(lock), "lock"
 
 
 class Packs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ class Store:
         """The place of one environment. Ids are 8 hex digits; anything else raises ValueError, never a path."""
         if not is_id(environment_id):
             raise ValueError(f"An environment id is 8 hex digits, got {environment_id!r}.")
-        return Environment(self.root / f"{PREFIX_OF_NAME}{environment_id}")
+        return _environment(self.root, environment_id)
 
     def environments(self) -> Iterator[Environment]:
         """Every environment that has a directory, built or not, in the order of their ids.
@@ -53,8 +54,9 @@ class Store:
         except OSError:
             return
         for name in sorted(names):
-            if name.startswith(PREFIX_OF_NAME) and is_id(name.removeprefix(PREFIX_OF_NAME)):
-                yield Environment(self.root / name)
+            environment_id = name.removeprefix(PREFIX_OF_NAME)
+            if environment_id != name and is_id(environment_id):
+                yield _environment(self.root, environment_id)
 
     @property
     def cache_dir(self) -> Path:
@@ -92,4 +94,13 @@ def default_root() -> Path:
 
 def is_id(text: str) -> bool:
     """Whether it could be the id of an environment: 8 hex digits."""
-    return len(text) == 8 and set(text) <= set("0123456789abcdef")
+    return len(text) == 8 and _HEX_DIGITS.issuperset(text)
+
+
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+@functools.lru_cache(maxsize=4096)
+def _environment(root: Path, environment_id: str) -> Environment:
+    """The same each time: lists of many are made often, and joining paths would be most of it."""
+    return Environment(root / f"{PREFIX_OF_NAME}{environment_id}")
