@@ -139,7 +139,8 @@ class StoreMoves:
         building = [build for build in manager.builds() if build.state in _UNDER_WAY]
         if building:
             raise BUSY.because(
-                f"{len(building)} environments are being built.", "Wait until that is done, or cancel it."
+                f"Being built: {', '.join(build.environment_id for build in building)}.",
+                "Wait until that is done, or cancel it.",
             )
         for worker in manager.workers.all_running():
             site_id = worker.spec.site_id

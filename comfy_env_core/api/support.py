@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,10 +39,11 @@ def operations(backend: Backend) -> list[Operation]:
 
 
 class SupportBundle:
-    """Each part of one bundle is gathered once, however many others need it."""
+    """One at a time: reading and redacting megabytes of logs keeps a processor busy."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._gathering = threading.Lock()
 
     def answer(self, ask: Ask) -> FileAnswer:
         """A zip with state, logs, configuration files, settings, versions and what doctor found; a few seconds.
@@ -52,12 +54,13 @@ class SupportBundle:
         return FileAnswer(self.content(), "application/zip", name)
 
     def content(self) -> bytes:
-        gathered = _Gathered(self._backend)
-        return write_bundle(gathered.parts(), Redactor(gathered.identity()))
+        with self._gathering:
+            gathered = _Gathered(self._backend)
+            return write_bundle(gathered.parts(), Redactor(gathered.identity()))
 
 
 class _Gathered:
-    """What one bundle is made of."""
+    """What one bundle is made of. Each thing is gathered once, however many parts need it."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

@@ -66,7 +66,7 @@ def test_while_something_is_built_nothing_is_moved(stage: Stage, disk: Path) -> 
     stage.open()
     stage.wait_for_event("comfy-env.changes", lambda data: data["builds"])
     status, code, message = refusal(stage, "0123abcd")
-    assert (status, code) == (409, "busy") and "being built" in message
+    assert (status, code) == (409, "busy") and "Being built: " in message
     assert not disk.parent.exists()
 
 
