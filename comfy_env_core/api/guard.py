@@ -80,11 +80,11 @@ class Policy:
             _refuse_other_content(request)
             self._refuse_other_machines(request)
 
-    def admit_page(self, request: web.Request, changes: bool = False) -> None:
+    def admit_page(self, request: web.Request) -> None:
         """The same for a page that shows nothing by itself: links from elsewhere may lead to it."""
         self._host(request)
         if not _is_navigation(request):
-            self.admit(request, changes)
+            self.admit(request, changes=False)
 
     def _host(self, request: web.Request) -> re.Match[str]:
         """The checked `Host`."""
