@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from api.stage import StageServer
+from api.stage_server import StageServer
 
 
 @dataclasses.dataclass(frozen=True)

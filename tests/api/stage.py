@@ -16,7 +16,6 @@ As a program it serves packs in all states, for looking at the panel in a browse
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import dataclasses
 import json
@@ -28,7 +27,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -37,8 +35,10 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
-from aiohttp import WSMsgType, web
-from api.scripted_engine import Course, ScriptedEngine, fill
+from aiohttp import web
+from api.ready_packs import ReadyPacks
+from api.scripted_engine import Course, ScriptedEngine
+from api.stage_server import StageServer
 
 from comfy_env_core.api.backend import HostFacts
 from comfy_env_core.api.clients import Clients
@@ -46,17 +46,12 @@ from comfy_env_core.api.opening import open_backend
 from comfy_env_core.api.serving import add_routes
 from comfy_env_core.assembly import root_module_name
 from comfy_env_core.building.errors import BuildCause, BuildError
-from comfy_env_core.building.install_log import utc_now
 from comfy_env_core.building.jobs import Builder
-from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.building.user_settings import UserSettings
-from comfy_env_core.discovery import Site, host_skips, scan, source_fingerprint
-from comfy_env_core.environments.atomic import write_atomically
-from comfy_env_core.environments.meta import Meta, MetaPackage, write_meta
+from comfy_env_core.discovery import host_skips, scan
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode, Manager, ManagerParts
 from comfy_env_core.sites.planning import Planner
-from comfy_env_core.sites.record import FORMAT, record_path
 from comfy_env_core.supervision import WorkerPool, WorkerSpec
 
 #: A pack with one node. It says nothing of the host, so that its environment needs nothing of the host.
@@ -160,13 +155,23 @@ class Stage:
         """How the builds of that pack go; Any: the fields of a `Course`."""
         return self.engine.courses.setdefault(name, Course(**course))
 
+    def add_ready_packs(self, count: int, name: str = "pack-{:03}") -> list[str]:
+        """Packs that an earlier start built and described, without the time that this takes. Before `open`."""
+        names = [name.format(number) for number in range(count)]
+        for one in names:
+            self.add_pack(one, f'# {one}\n[pypi-dependencies]\nsome-package = "*"\n')
+        if names:
+            manager = self._make_manager(BuildMode.BACKGROUND)
+            ReadyPacks(manager, self._planner()).make(names)
+        return names
+
     # --- open --------------------------------------------------------------------------------------------------------
 
     def open(
         self, mode: BuildMode = BuildMode.BACKGROUND, *, workers: bool = True, prepare: bool = True
     ) -> Stage:
         """Starts a manager over the packs, as a start of ComfyUI does, and the server."""
-        self.manager = self._manager(mode)
+        self.manager = self._make_manager(mode)
         if workers:
             self.manager.allow_workers()
         self.manager.start()
@@ -191,7 +196,8 @@ class Stage:
             self.manager.shutdown()
         self._server.stop()
 
-    def _manager(self, mode: BuildMode) -> Manager:
+    def _make_manager(self, mode: BuildMode) -> Manager:
+        """Over the packs as they are now; not started."""
         parts = ManagerParts(
             store=self.store,
             planner=self._planner(),
@@ -287,150 +293,6 @@ class Stage:
         assert one is not None, f"no such {event} within {timeout_s} s; there were {self.sent}"
         return one.data
 
-    # --- many ready packs at once ------------------------------------------------------------------------------------
-
-    def add_ready_packs(self, count: int, name: str = "pack-{:03}") -> list[str]:
-        """Packs that an earlier start built and described, without the time that this takes. Before `open`."""
-        names = [name.format(number) for number in range(count)]
-        for one in names:
-            self.add_pack(one, f'# {one}\n[pypi-dependencies]\nsome-package = "*"\n')
-        planner = self._planner()
-        found = {site.id: site for site in scan([self.custom_nodes], host_skips(False, ())).sites}
-        template = self._described(names[0]) if names else {}
-        for one in names:
-            self._make_ready(found[one], planner, template)
-        return names
-
-    def _described(self, name: str) -> Mapping[str, Any]:
-        """What a worker says of the pack, as it is remembered; Any: JSON."""
-        manager = self._manager(BuildMode.BACKGROUND)
-        try:
-            manager.allow_workers()
-            manager.start()
-            manager.prepare([manager.sites[name]])
-            assert manager.sites[name].wait_until_settled(60) and manager.sites[name].failure is None
-        finally:
-            manager.shutdown()
-        text = record_path(self.store.descriptions_dir, self.custom_nodes / name).read_text()
-        record: Mapping[str, Any] = json.loads(
-            text.replace(root_module_name(self.custom_nodes / name), "{module}")
-        )
-        return record
-
-    def _make_ready(self, site: Site, planner: Planner, template: Mapping[str, Any]) -> None:
-        plan = planner.plan(site, ())
-        environment = self.store.environment(plan.environment_id)
-        if environment.current() is None:
-            workspace = environment.begin_generation()
-            built = fill(workspace, plan.pypi)
-            environment.log_path.write_text(f"built {site.id}\n" * 20)
-            write_meta(workspace.meta_path, _meta(plan, built.packages, built.python_version))
-            write_atomically(workspace.done_path, b"")
-            environment.switch_to(workspace)
-        source = source_fingerprint(site, ())
-        record = json.loads(json.dumps(template).replace("{module}", root_module_name(site.directory)))
-        record |= {
-            "format": FORMAT,
-            "plan_key": planner.plan_key(site, source, plan.host_need),
-            "environment_id": plan.environment_id,
-            "source": source,
-        }
-        write_atomically(
-            record_path(self.store.descriptions_dir, site.directory), json.dumps(record).encode()
-        )
-
-
-class StageServer:
-    """aiohttp on a thread of its own, with ComfyUI's way of mounting routes and its websocket at /ws."""
-
-    def __init__(self, middlewares: Sequence[Any], port: int) -> None:
-        self._middlewares = middlewares
-        self._port = port
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="stage", daemon=True)
-        self._pages: dict[str, web.WebSocketResponse] = {}
-        self._messages: asyncio.Queue[tuple[str, Any, str | None]] = asyncio.Queue()
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
-
-    def start(self, routes: web.RouteTableDef) -> str:
-        """The address, once it listens."""
-        self._thread.start()
-        return asyncio.run_coroutine_threadsafe(self._open(routes), self._loop).result(10)
-
-    def send(self, event: str, data: Any, client_id: str | None) -> None:
-        """In one row, and encoded on the event loop, as ComfyUI does."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._messages.put_nowait, (event, data, client_id))
-
-    @property
-    def waiting(self) -> int:
-        """Messages that no page has taken yet."""
-        return self._messages.qsize()
-
-    def is_connected(self, client_id: str) -> bool:
-        return client_id in self._pages
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
-        self._loop.close()
-
-    async def _open(self, routes: web.RouteTableDef) -> str:
-        app = web.Application(middlewares=self._middlewares, client_max_size=100 * 2**20)
-        for route in routes:
-            assert isinstance(route, web.RouteDef)
-            app.router.add_route(route.method, "/api" + route.path, route.handler, **route.kwargs)
-        app.add_routes(routes)
-        app.router.add_get("/ws", self._websocket)
-        app.router.add_get("/api/ws", self._websocket)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
-        self._publishing = asyncio.create_task(self._publish())
-        host, port = self._runner.addresses[0][:2]
-        return f"http://{host}:{port}"
-
-    async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
-        page = web.WebSocketResponse()
-        await page.prepare(request)
-        client_id = request.query.get("clientId") or uuid.uuid4().hex
-        self._pages[client_id] = page
-        status = {"status": {"exec_info": {"queue_remaining": 0}}, "sid": client_id}
-        await page.send_str(json.dumps({"type": "status", "data": status}))
-        try:
-            async for message in page:
-                if message.type is WSMsgType.ERROR:
-                    break
-        finally:
-            if self._pages.get(client_id) is page:
-                del self._pages[client_id]
-        return page
-
-    async def _publish(self) -> None:
-        while True:
-            event, data, client_id = await self._messages.get()
-            pages = [page for id_, page in self._pages.items() if client_id in (None, id_)]
-            for page in pages:
-                with contextlib.suppress(ConnectionError):  # it went away meanwhile
-                    await page.send_json({"type": event, "data": data})
-
-    async def _close(self) -> None:
-        for page in list(self._pages.values()):
-            await page.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
 
 class SilentServices:
     """A host that is asked nothing."""
@@ -446,21 +308,6 @@ class SilentServices:
 def _answer(response: Any) -> Answer:  # Any: urllib's answers and errors have no common type
     return Answer(
         response.status, {name.lower(): value for name, value in response.headers.items()}, response.read()
-    )
-
-
-def _meta(plan: BuildPlan, packages: Sequence[Any], python_version: str) -> Meta:
-    return Meta(
-        environment_id=plan.environment_id,
-        engine=ScriptedEngine.name,
-        engine_version=ScriptedEngine.version,
-        python_version=python_version,
-        packages=tuple(MetaPackage(one.name, one.version, one.source) for one in packages),
-        config_path=str(plan.spec.path),
-        facts=plan.facts,
-        built_at=utc_now(),
-        duration_s=1.5,
-        manager_version="0",
     )
 
 
