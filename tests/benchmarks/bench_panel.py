@@ -113,7 +113,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=20)
     parser.add_argument("--asks", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3, help="of the build that talks")
-    parser.add_argument("--idle-s", type=float, default=30.0)
+    parser.add_argument(
+        "--idle-s", type=float, default=60.0, help="a minute: idle workers are looked after once in it"
+    )
     options = parser.parse_args()
     with Server(options.environments, options.workers) as server:
         findings = [
