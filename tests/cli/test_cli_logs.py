@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from comfy_env_core.building.install_log import InstallLog
-from comfy_env_core.building.install_log import read_outcome
+from comfy_env_core.building.install_log import InstallLog, read_outcome
 from comfy_env_core.cli.log_file import follow, last_lines
 
 
