@@ -129,10 +129,11 @@
  *   most: number | null, applies: "now" | "next_build" | "restart", problem: string | null,
  * }} SettingJson
  */
-/** @typedef {{ id: string, path: string, free_bytes: number | null, total_bytes: number | null }} StorePlace */
+/** @typedef {{ id: string, path: string, free_bytes: number | null,
+ *   total_bytes: number | null, is_current: boolean }} StorePlace */
 /**
  * @typedef {{
- *   file: string, settings: SettingJson[],
+ *   file: string, file_problem: string | null, settings: SettingJson[],
  *   store: { root: string, default_root: string, is_link: boolean, fixed_by: string | null, places: StorePlace[] },
  * }} SettingsJson
  */

@@ -29,9 +29,9 @@ export function storePlaceView(panel, store) {
  * @param {Panel} panel
  * @param {SettingsJson["store"]} store
  */
-function choiceView(panel, { root, places }) {
+function choiceView(panel, { places }) {
   const { t, ui, redraw, whyNot } = panel;
-  const others = places.filter(({ path }) => path !== root);
+  const others = places.filter(({ is_current: isCurrent }) => !isCurrent);
   if (others.length === 0) return html`<p class="quiet">${t("place.nowhere_else")}</p>`;
   const chosen = others.find(({ id }) => id === ui.place);
   const isMoving = latestJob(panel.state.jobs, KIND)?.state === "running";
