@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from comfy_env_core.api.backend import Backend
 from comfy_env_core.api.operation import Ask, FileAnswer, Operation
@@ -50,7 +50,7 @@ class EnvironmentJson(TypedDict):
     """
 
     id: str
-    state: BuildState
+    state: Literal["missing"] | BuildState
     reason: str | None
     sites: list[str]
     packs: list[str]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from comfy_env_core.building.errors import BuildError
 from comfy_env_core.building.install_log import read_outcome
@@ -30,7 +30,7 @@ class FailureJson(TypedDict):
 class Standing:
     """`reason`: why it is in this state, for people; None where there is nothing to say."""
 
-    state: BuildState
+    state: Literal["missing"] | BuildState
     reason: str | None = None
     error: FailureJson | None = None
     build: BuildJson | None = None

@@ -12,8 +12,7 @@ from comfy_env_core.environments.states import EnvironmentState
 
 _ENDED = (EnvironmentState.DONE, EnvironmentState.FAILED, EnvironmentState.CANCELLED)
 
-
-BuildState = Literal["missing", "queued", "building", "verifying", "done", "failed", "cancelled"]
+BuildState = Literal["queued", "building", "verifying", "done", "failed", "cancelled"]
 
 
 class BuildJson(TypedDict):
@@ -76,6 +75,7 @@ class JobSnapshot:
         return self.state in _ENDED
 
     def as_json(self) -> BuildJson:
+        assert self.state is not EnvironmentState.MISSING, "a job is made for the queue"
         return {
             "id": self.id,
             "environment_id": self.environment_id,

@@ -14,12 +14,11 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import psutil
 
-from comfy_env_core.building.job_snapshot import BuildJson, JobSnapshot
-from comfy_env_core.environments.states import EnvironmentState
+from comfy_env_core.building.job_snapshot import BuildJson, BuildState, JobSnapshot
 from comfy_env_core.environments.store import Environment
 
 log = logging.getLogger("comfy-env.building")
@@ -57,7 +56,7 @@ class RunningJob:
         return {
             "id": self.job_id,
             "environment_id": self.environment_id,
-            "state": EnvironmentState(self.state).value,
+            "state": cast(BuildState, self.state),  # looked at when it was read
             "phase": self.phase,
             "text": self.text,
             "packages_done": 0,
@@ -85,8 +84,7 @@ def read_running_job(environment: Environment) -> RunningJob | None:
     """The build of this environment that some process of this machine runs right now, None if none does."""
     try:
         job = RunningJob(**json.loads(job_path(environment).read_bytes()))
-        EnvironmentState(job.state)
-        return job if job.is_alive else None
+        return job if job.state in get_args(BuildState) and job.is_alive else None
     except (OSError, ValueError, TypeError):  # none there, or not what we write
         return None
 

@@ -38,6 +38,7 @@ export function settingsView(panel) {
   const { settings } = state;
   if (!settings) return html`${loading.view(panel, () => nothing)}`;
   return html`<div class="settings">
+    ${settings.file_problem === null ? nothing : note("warning", settings.file_problem)}
     ${GROUPS.map(([title], at) => groupView(panel, title, membersOf(settings, at)))}
     ${storePlaceView(panel, settings.store)}
     <p class="quiet">${panel.t("settings.file")} <span class="mono path">${settings.file}</span></p>
