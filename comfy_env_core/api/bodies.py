@@ -28,7 +28,9 @@ async def read_body(request: web.Request, operation: Operation) -> dict[str, Any
     try:
         check(value, inline_schema(operation.body))
     except Mismatch as mismatch:
-        raise BAD_REQUEST.because(f"{what}: {mismatch}.", "Correct the body.") from mismatch
+        raise BAD_REQUEST.because(
+            f"{what}: {mismatch}.", "/comfy-env/openapi.json says what it takes."
+        ) from mismatch
     body: dict[str, Any] = value
     return body
 

@@ -179,6 +179,6 @@ def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
         check(values, schema)
     except Mismatch as mismatch:
         raise BAD_REQUEST.because(
-            f"The query of {operation.path}: {mismatch}.", "Correct the address."
+            f"The query of {operation.path}: {mismatch}.", "/comfy-env/openapi.json says what it takes."
         ) from mismatch
     return values
