@@ -74,7 +74,9 @@ def fill(pack: Path) -> Iterator[Fill]:
             (site,) = scan([pack.parent], lambda path: None).sites
             runtime = SiteRuntime(site, root_module_name(pack))
             described = description(runtime.own_module_name)
-            runtime.record = SiteRecord("", "", 1, "none", False, "", {runtime.own_module_name: described})
+            runtime.record = SiteRecord(
+                "", "", 1, "none", "3.11.7", False, "", {runtime.own_module_name: described}
+            )
             module = ModuleType("stand-in")
             modules.fill(module, described, MixedFactory(Proxies(), runtime))
             return module
