@@ -33,8 +33,10 @@ class LogSource(TypedDict):
 
 
 class LogEvent(TypedDict):
-    """Lines that were written, as in `LogPage`. `start` beyond the `end` that is known: some were left out; another
-    `log`: a new one begins."""
+    """Lines that were written, in the form of `LogPage`.
+
+    A `start` beyond the `end` that is known: some were left out. Another `log`: a new one begins.
+    """
 
     source: LogSource
     log: str
