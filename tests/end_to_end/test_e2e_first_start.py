@@ -10,7 +10,7 @@ import pytest
 
 from demo.run import isolated_nodes, load_workflow, shortcomings, surroundings
 from host.base import Place
-from host.events import Event, EventStream
+from host.events import EventStream
 from host.fixtures import StartComfyUI
 from host.installation import Installation
 from host.server import ComfyUI
@@ -21,9 +21,9 @@ class FirstStart:
     """What was seen: the sites when the server first answered and at the end, the messages, the packages before."""
 
     comfyui: ComfyUI
+    events: EventStream
     at_first: dict[str, dict[str, Any]]
     in_the_end: dict[str, dict[str, Any]]
-    announced: list[Event]
     packages_before: str
 
 
@@ -33,11 +33,11 @@ def first_start(
 ) -> Iterator[FirstStart]:
     packages_before = installation.pip_list()
     comfyui = start_comfyui(place.base, environment=place.environment)
-    at_first = comfyui.sites()
     with EventStream(comfyui.url) as events:
+        at_first = comfyui.sites()
         in_the_end = comfyui.wait_for_sites()
         comfyui.wait_for_nodes(*isolated_nodes(load_workflow()), timeout_s=30)
-        yield FirstStart(comfyui, at_first, in_the_end, events.received("comfy-env.nodes"), packages_before)
+        yield FirstStart(comfyui, events, at_first, in_the_end, packages_before)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,12 @@ def test_each_pack_that_arrives_is_announced_to_the_page(first_start: FirstStart
     late = {
         site["pack"] for site in first_start.at_first.values() if site["state"] not in ("ready", "failed")
     }
-    announced = {pack for event in first_start.announced for pack in event.data["packs"]}
-    numbers = [event.data["sequence"] for event in first_start.announced]
 
-    assert late - {"broken"} <= announced
+    for pack in late - {"broken"}:
+        first_start.events.wait_for(
+            lambda event, pack=pack: event.type == "comfy-env.nodes" and pack in event.data["packs"], 10
+        )
+    numbers = [event.data["sequence"] for event in first_start.events.received("comfy-env.nodes")]
     assert numbers == sorted(set(numbers))
 
 
