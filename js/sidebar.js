@@ -2,12 +2,13 @@
 /**
  * The panel as a tab of ComfyUI's sidebar. Its icon tells what is being built and that something failed.
  *
- * The panel itself is loaded when the tab is opened for the first time.
+ * The panel itself is loaded when the page has nothing better to do, so that the first click on the tab shows it at once.
  */
 
 import { app } from "../../scripts/app.js";
 import { session } from "../../comfy-env/web/comfyui/session.js";
 import { language, t, TAB_ID, toast } from "../../comfy-env/web/comfyui/surroundings.js";
+import { whenIdle } from "../../comfy-env/web/idle.js";
 import { ICON, tabIcon } from "../../comfy-env/web/comfyui/tab_icon.js";
 
 const PANEL = "../../comfy-env/web/panel.js";
@@ -33,6 +34,7 @@ class Sidebar {
     });
     this.#offs = [session.model.subscribe(() => this.#showIcon()), session.onCall(() => this.#called())];
     this.#showIcon();
+    void session.known.then(() => whenIdle(anticipate));
   }
 
   unregister() {
@@ -82,6 +84,10 @@ class Sidebar {
     if (tab.icon !== icon) tab.icon = icon;
     if (tab.iconBadge !== badge) tab.iconBadge = badge;
   }
+}
+
+function anticipate() {
+  import(PANEL).catch((error) => console.warn("comfy-env: the panel could not be loaded, it will be tried again:", error));
 }
 
 const sidebar = new Sidebar();

@@ -1,6 +1,7 @@
 // @ts-check
 /** The sections of the panel, in the order of their tabs. The first one is there from the start, the others come after it. */
 
+import { whenIdle } from "./idle.js";
 import { packsView } from "./views/packs.js";
 
 /** @import { IconName } from "./icons.js" */
@@ -75,7 +76,6 @@ export class Sections {
   anticipate() {
     if (this.#isAnticipating) return;
     this.#isAnticipating = true;
-    const whenIdle = window.requestIdleCallback ?? ((/** @type {() => void} */ then) => setTimeout(then, 200));
     whenIdle(() => {
       const missing = /** @type {Section[]} */ (Object.keys(SECTIONS)).filter((section) => !this.#views.has(section));
       for (const section of missing) void this.#load(section);

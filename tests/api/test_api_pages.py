@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +29,7 @@ NAVIGATION = [
 def panel(tmp_path: Path) -> Path:
     directory = tmp_path / "web"
     files = {
-        "index.html": "<!doctype html>",
+        "index.html": '<!doctype html><script src="web/panel.js"></script>',
         "panel.js": "export {};",
         "views/log.js": "// ü",
         "panel.css": ":host {}",
@@ -76,7 +77,7 @@ def test_the_page_is_at_the_prefix(url: str, prefix: str) -> None:
     led = get(url, prefix)
     assert (led.status, led.headers["location"]) == (308, "comfy-env/")
     page = get(url, prefix + "/")
-    assert (page.status, page.content) == (200, b"<!doctype html>")
+    assert (page.status, page.content[:15]) == (200, b"<!doctype html>")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
 
 
@@ -174,8 +175,49 @@ def test_a_file_that_came_or_went_meanwhile_is_noticed(url: str, panel: Path) ->
     assert get(url, "/comfy-env/web/later.js").status == 404
 
 
+def edition_of(url: str) -> str:
+    """The address of a file that the page names."""
+    found = re.search(rb'src="(web-[^"]+)"', get(url, "/comfy-env/").content)
+    assert found, "the page names no edition"
+    return "/comfy-env/" + found[1].decode()
+
+
+def test_what_the_page_names_is_kept_by_the_browser(url: str) -> None:
+    address = edition_of(url)
+    answer = get(url, address)
+    assert (answer.status, answer.content) == (200, b"export {};")
+    assert answer.headers["cache-control"] == "max-age=31536000, immutable"
+    assert get(url, address.replace("panel.js", "views/log.js")).status == 200
+    assert edition_of(url) == address
+    assert get(url, "/comfy-env/").headers["cache-control"] == "no-cache"
+
+
+def test_a_page_never_gets_files_of_two_editions(url: str, panel: Path) -> None:
+    before = edition_of(url)
+    (panel / "views" / "log.js").write_text("// new")
+    assert get(url, before.replace("panel.js", "views/log.js")).content == "// ü".encode()
+    after = edition_of(url)
+    assert after != before
+    assert get(url, after.replace("panel.js", "views/log.js")).content == b"// new"
+    gone = get(url, before)
+    assert (gone.status, gone.code) == (404, "unknown_route")
+    assert gone.error is not None and "Reload the page" in gone.error["remedy"]
+
+
+def test_a_page_that_is_open_while_the_server_restarts_goes_on(url: str, panel: Path) -> None:
+    address = edition_of(url)
+    for other in serve(panel):
+        assert get(other, address).status == 200
+
+
+@pytest.mark.parametrize("name", ["index.html/../panel.js", "../web/panel.js", "link.json", ".hidden.js", ""])
+def test_an_edition_has_the_same_files_and_no_others(url: str, name: str) -> None:
+    answer = get(url, edition_of(url).replace("panel.js", name))
+    assert (answer.status, answer.code) == (404, "unknown_route"), answer
+
+
 def test_head_and_other_methods(url: str) -> None:
-    for path in ("/comfy-env/", "/comfy-env/web/panel.js"):
+    for path in ("/comfy-env/", "/comfy-env/web/panel.js", edition_of(url)):
         head = request(url, f"HEAD {path}")
         assert (head.status, head.content) == (200, b"") and "etag" in head.headers
         refused = request(url, f"POST {path}")
@@ -192,7 +234,14 @@ def test_a_link_from_another_page_leads_to_the_page_and_to_nothing_else(url: str
 
 
 def test_a_foreign_page_gets_none_of_it(url: str) -> None:
-    for path in ("/comfy-env", "/comfy-env/", "/comfy-env/web/panel.js", "/comfy-env/web/nothing.js"):
+    paths = (
+        "/comfy-env",
+        "/comfy-env/",
+        "/comfy-env/web/panel.js",
+        "/comfy-env/web/nothing.js",
+        edition_of(url),
+    )
+    for path in paths:
         assert get(url, path, ("Origin", "http://evil.example")).code == "cross_origin"
         assert request(url, f"GET {path}", host="evil.example").code == "foreign_host"
 

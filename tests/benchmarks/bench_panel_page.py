@@ -6,7 +6,9 @@ figure: on a machine that is busy with other things neither is at 60 frames a se
 main thread used, whatever the machine did beside. Targets, on an idle machine:
 
 - 50 frames a second or more while 100,000 lines are scrolled, and while 1,000 lines a second come in;
-- the panel can be used within 300 ms of being asked for, with 200 packs and 20 workers, once its files are known.
+- the panel can be used within 300 ms of being asked for, with 200 packs and 20 workers: as a tab of a page that knows
+  the server's state, where a click asks for it, and as a page of its own, once the browser has its files. The latter
+  includes that the browser begins a process for the page, and that the server writes down all it knows.
 """
 
 from __future__ import annotations
@@ -67,15 +69,47 @@ SCROLL = """(passed) => {
 LINES_THERE = (
     "(count) => view.element.querySelector('.log-status')?.textContent.includes(count.toLocaleString('en'))"
 )
-#: Milliseconds from the beginning of the navigation until every pack is there and drawn.
-USABLE = """(count) => new Promise((done) => {
+#: Milliseconds from the beginning of the navigation until every pack is there, and the frame that shows them was made.
+PAGE_USABLE = """(count) => new Promise((done) => {
     const look = () => {
         const root = document.querySelector('comfy-env-panel')?.shadowRoot;
-        if ((root?.querySelectorAll('[data-pack]').length ?? 0) < count) return setTimeout(look, 1);
-        requestAnimationFrame(() => setTimeout(() => done(performance.now())));
+        if ((root?.querySelectorAll('[data-pack]').length ?? 0) < count) return requestAnimationFrame(look);
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => done(performance.now());
+        port2.postMessage(null);
     };
     look();
 })"""
+#: What the scripts in ComfyUI's page have done before somebody clicks.
+BEFORE_THE_CLICK = """async () => {
+    const modules = ['model', 'server', 'transports'].map((name) => import(`/comfy-env/web/${name}.js`));
+    const [{ Model }, { Server }, { ownTransport }] = await Promise.all(modules);
+    const server = new Server(ownTransport());
+    window.shared = { server, model: new Model(server), language: 'en' };
+    await shared.model.start();
+    await import('/comfy-env/web/panel.js');
+    await new Promise((next) => setTimeout(next, 500));
+}"""
+#: Milliseconds from the click on the tab's icon until the same.
+TAB_USABLE = """async (count) => {
+    const clicked = performance.now();
+    const { mountPanel } = await import('/comfy-env/web/panel.js');
+    const place = document.createElement('div');
+    place.style = 'position: fixed; inset: 0 auto 0 0; width: 420px; overflow: auto';
+    document.body.replaceChildren(place);
+    const panel = mountPanel(place, shared);
+    await new Promise((next) => requestAnimationFrame(next));
+    await new Promise((next) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = next;
+        port2.postMessage(null);
+    });
+    const usable = performance.now();
+    const shown = place.firstChild.shadowRoot.querySelectorAll('[data-pack]').length;
+    if (shown < count) throw new Error(`${shown} of ${count} packs were shown`);
+    panel.unmount();
+    return usable - clicked;
+}"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,26 +165,43 @@ def measure_log(context: BrowserContext, seconds: float) -> bool:
 
 
 def measure_opening(context: BrowserContext) -> bool:
-    with Server(ENVIRONMENTS, WORKERS) as server:
-        first, *others = (open_panel(context, f"{server.url}/comfy-env/") for _ in range(OPENINGS))
-    usable_ms = statistics.median(usable_ms for usable_ms, _ in others)
-    used_ms = statistics.median(used_ms for _, used_ms in others)
     print(
-        f"the panel with {ENVIRONMENTS} packs and {WORKERS} workers: usable after {usable_ms:.0f} ms", end=" "
+        f"the panel with {ENVIRONMENTS} packs and {WORKERS} workers can be used after (medians of {OPENINGS})"
     )
-    print(f"({first[0]:.0f} ms the first time), of which its main thread used {used_ms:.0f} ms")
-    return usable_ms <= TARGET_USABLE_MS
+    with Server(ENVIRONMENTS, WORKERS) as server:
+        open_page(context, server.url)  # the browser gets the files
+        tabs = [open_tab(context, server.url) for _ in range(OPENINGS)]
+        pages = [open_page(context, server.url) for _ in range(OPENINGS)]
+    return all(
+        [
+            say_opening("a click on the tab", [first for first, _ in tabs]),
+            say_opening("a further click on it", [again for _, again in tabs]),
+            say_opening("opening the page", [usable_ms for usable_ms, _ in pages]),
+            say_opening("… of which its main thread used", [used_ms for _, used_ms in pages]),
+        ]
+    )
 
 
-def open_panel(context: BrowserContext, url: str) -> tuple[float, float]:
-    """Milliseconds until it can be used, and those that its main thread was at work."""
+def open_page(context: BrowserContext, url: str) -> tuple[float, float]:
+    """Milliseconds until the page can be used, and those that its main thread was at work."""
     page = context.new_page()
-    page.goto(url, wait_until="commit")
+    page.goto(f"{url}/comfy-env/", wait_until="commit")
     metrics = Metrics(page)
-    usable_ms: float = page.evaluate(USABLE, ENVIRONMENTS)
+    usable_ms: float = page.evaluate(PAGE_USABLE, ENVIRONMENTS)
     used_ms = 1000 * metrics.read()["TaskDuration"]
     page.close()
     return usable_ms, used_ms
+
+
+def open_tab(context: BrowserContext, url: str) -> tuple[float, float]:
+    """Milliseconds until the panel can be used that is opened in some page of the server, and that is opened again."""
+    page = context.new_page()
+    page.goto(f"{url}/comfy-env/openapi.json")
+    page.evaluate(BEFORE_THE_CLICK)
+    first_ms: float = page.evaluate(TAB_USABLE, ENVIRONMENTS)
+    again_ms: float = page.evaluate(TAB_USABLE, ENVIRONMENTS)
+    page.close()
+    return first_ms, again_ms
 
 
 @contextmanager
@@ -226,6 +277,15 @@ def say(what: str, smoothness: Smoothness, empty: float) -> None:
         f"{what:28}{smoothness.frames_per_s:>9.1f}{empty:>12.1f}{smoothness.processor:>10.0%} "
         f"{smoothness.longest_frame_ms:>12.0f} ms{smoothness.longest_task_ms:>11.0f} ms"
     )
+
+
+def say_opening(what: str, times_ms: list[float]) -> bool:
+    median_ms = statistics.median(times_ms)
+    is_held = median_ms <= TARGET_USABLE_MS
+    verdict = "held" if is_held else "MISSED"
+    print(f"  {what:34}{median_ms:>6.0f} ms   under {TARGET_USABLE_MS:.0f} ms: {verdict}", end="")
+    print(f"   ({min(times_ms):.0f} to {max(times_ms):.0f})")
+    return is_held
 
 
 if __name__ == "__main__":

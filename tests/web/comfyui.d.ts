@@ -23,6 +23,10 @@ declare module "*/comfy-env/web/comfyui/surroundings.js" {
   export * from "web/comfyui/surroundings.js";
 }
 
+declare module "*/comfy-env/web/idle.js" {
+  export * from "web/idle.js";
+}
+
 declare module "*/comfy-env/web/comfyui/tab_icon.js" {
   export * from "web/comfyui/tab_icon.js";
 }
