@@ -35,14 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
-def pytest_collection_finish() -> None:
-    """Garbage collections, which many tests ask for, need not look through what all test modules have imported."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_report_header(config: pytest.Config) -> str:
     return f"effort: {config.option.effort}, seed: {config.option.seed}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_garbage() -> None:
+    """Garbage collections, which many tests ask for, need not look through what all modules before have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
