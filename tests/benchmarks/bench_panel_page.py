@@ -172,14 +172,16 @@ def measure_opening(context: BrowserContext) -> bool:
         open_page(context, server.url)  # the browser gets the files
         tabs = [open_tab(context, server.url) for _ in range(OPENINGS)]
         pages = [open_page(context, server.url) for _ in range(OPENINGS)]
-    return all(
+    is_held = all(
         [
             say_opening("a click on the tab", [first for first, _ in tabs]),
             say_opening("a further click on it", [again for _, again in tabs]),
             say_opening("opening the page", [usable_ms for usable_ms, _ in pages]),
-            say_opening("… of which its main thread used", [used_ms for _, used_ms in pages]),
         ]
     )
+    used_ms = statistics.median(used_ms for _, used_ms in pages)
+    print(f"  {'… of which its main thread used':34}{used_ms:>6.0f} ms")
+    return is_held
 
 
 def open_page(context: BrowserContext, url: str) -> tuple[float, float]:
