@@ -43,7 +43,7 @@ NODE = """
 class VenvEngine:
     """Makes a venv that sees the packages of the Python that runs the tests. A package called "missing" fails.
 
-    `built`: the variable NAME of what was built, in order. `before_build` is called at the beginning of each.
+    `before_build` is called at the beginning of each build, in its thread.
     """
 
     name = "venv"
@@ -51,13 +51,11 @@ class VenvEngine:
 
     def __init__(self) -> None:
         self.builds = 0
-        self.built: list[str] = []
         self.before_build: Callable[[BuildPlan], object] = lambda plan: None
 
     def provision(self, plan: BuildPlan, workspace: Workspace, report: Report) -> BuiltEnvironment:
         self.builds += 1
         self.before_build(plan)
-        self.built.append(plan.env_vars.get("NAME", ""))
         if "missing" in plan.pypi:
             raise BuildError(
                 BuildCause.NO_SUCH_PACKAGE, "There is no package 'missing'.", "Correct the name."

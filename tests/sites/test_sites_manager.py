@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from patience import eventually
 
+from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.environments.installs import read_installs
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode, Manager
@@ -342,15 +343,24 @@ def test_somebody_s_click_builds_although_builds_at_start_are_off(house: House) 
 def test_what_was_clicked_last_overtakes_what_waits(house: House) -> None:
     for name in "abcdef":
         house.pack(name, config=f'[env_vars]\nNAME = "{name}"\n')
-    gate = threading.Event()
-    house.engine.before_build = lambda plan: gate.wait(WAIT_S)
+    started: list[str] = []
+    places = threading.Semaphore(0)
+
+    def begin(plan: BuildPlan) -> None:
+        started.append(plan.env_vars["NAME"])
+        assert places.acquire(timeout=WAIT_S)
+
+    house.engine.before_build = begin
     manager = house.open()
-    eventually(lambda: len(manager.builds()) == 6)
-    manager.upkeep.build([manager.sites["f"]])
-    gate.set()
+    eventually(lambda: len(manager.builds()) == 6 and len(started) == 2)
+    # Which two are under way the threads that plan decide, and it is the last of the others that somebody wants.
+    wanted = max(set("abcdef") - set(started))
+    manager.upkeep.build([manager.sites[wanted]])
+    places.release()  # one of the two ends, so one of the others begins
+    eventually(lambda: len(started) == 3)
+    assert started[2] == wanted
+    places.release(5)
     assert_ready(manager)
-    # Two were under way already; which ones, the threads that plan decide.
-    assert house.engine.built.index("f") <= 2
 
 
 def test_a_build_that_is_cancelled_can_be_asked_for_again(house: House) -> None:
