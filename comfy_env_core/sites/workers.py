@@ -202,7 +202,8 @@ class SiteWorkers:
         if runtime.state is SiteState.UNBUILT:
             return (
                 f"The environment of {runtime.id!r} is not built: it was deleted, or building at start is off "
-                "(COMFY_ENV_BUILD). Run install.py of comfy-env manager, or start ComfyUI without that variable."
+                "(COMFY_ENV_BUILD). Build it in the comfy-env tab of ComfyUI's sidebar, or run install.py of comfy-env "
+                "manager."
             )
         log_path = runtime.environment.log_path if runtime.environment is not None else self._store.root
         state = runtime.state.value

@@ -153,6 +153,13 @@ class Driver:
         """ComfyUI's toasts, in either front end."""
         return self.page.locator(".p-toast-message, [data-testid=toast]")
 
+    def close_error_dialog(self) -> None:
+        """ComfyUI's own, with which the older front end covers the page after a node failed."""
+        dialog = self.page.locator(".p-dialog-mask")
+        expect(dialog).to_be_visible()
+        self.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+
     # --- the server's side ------------------------------------------------------------------------------------------
 
     def make_ready(self, pack: str) -> None:

@@ -11,6 +11,8 @@ from host.base import Place, make_base
 FIRST = "panel-first"
 #: Ready whenever a test needs a pack that works.
 WORKS = "panel-works"
+#: Built, rebuilt, rolled back and deleted.
+KEPT = "panel-kept"
 #: Its download is held back whenever a test looks at a build under way.
 SLOW = "panel-slow"
 #: Asks for a version that no index has.
@@ -61,7 +63,7 @@ def node_of(pack: str) -> str:
 def set_up(root: Path, store: Path, index_url: str, edition: str) -> Place:
     """`edition` is part of each file, so that each gets environments of its own in the one store."""
     base = make_base(root / "base")
-    for pack in (FIRST, WORKS, SLOW, SCRIPTED):
+    for pack in (FIRST, WORKS, KEPT, SLOW, SCRIPTED):
         write_pack(base, pack, f'[pypi-dependencies]\n{pack} = "*"\n', index_url, edition)
     write_pack(base, DOOMED, f'[pypi-dependencies]\n{DOOMED} = "==99"\n', index_url, edition)
     write_pack(base, MISTAKEN, '[pypi-dependencies]\nnumpy = ">=2"\npillow = [\n', index_url, edition)

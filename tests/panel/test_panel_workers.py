@@ -48,7 +48,7 @@ def test_a_node_that_failed_leads_to_the_log_of_its_worker(running: Driver, fron
     running.wait_for_badge("!")
     if front_end == "1.32.9":
         expect(message).to_contain_text("in the comfy-env tab of the sidebar")
-        running.page.keyboard.press("Escape")  # ComfyUI's own dialog lies above everything
+        running.close_error_dialog()
         running.open_tab()
     else:
         message.get_by_role("button", name="Show the worker's log").click()

@@ -311,6 +311,7 @@ export default {
   "workers.restart_busy": "Restart {pack} while it is at work?",
   "workers.start": "Start",
   "workers.start_of": "Start the worker of {pack}",
+  "workers.no_environment": "There is no environment for it to run in. Build it first, under “Packs”.",
   "workers.stop": "Stop",
   "workers.stop_of": "Stop the worker of {pack}",
   "workers.stopping": "The worker of {pack} stops.",

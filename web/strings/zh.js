@@ -311,6 +311,7 @@ export default {
   "workers.restart_busy": "{pack} 正在运行，仍要重启吗？",
   "workers.start": "启动",
   "workers.start_of": "启动 {pack} 的工作进程",
+  "workers.no_environment": "没有可供其运行的环境。请先在“节点包”中构建。",
   "workers.stop": "停止",
   "workers.stop_of": "停止 {pack} 的工作进程",
   "workers.stopping": "正在停止 {pack} 的工作进程。",

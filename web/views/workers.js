@@ -164,8 +164,9 @@ function meter({ t, format }, { name, kind, values, now, shown, least }) {
 
 /** @param {Panel} panel @param {WorkerJson} worker @param {boolean} isAlive */
 function buttons(panel, worker, isAlive) {
-  const { act, server, show, t, target, whyNot } = panel;
+  const { act, server, show, state, t, target, whyNot } = panel;
   const { pack, site } = worker;
+  const hasEnvironment = Boolean(state.sites.get(site)?.serving);
   const isLogShown = target.worker === site && target.log === true;
   const restart = () => ifSure(panel, worker, "restart", () => server.post(path`/workers/${site}/restart`));
   const stop = () => ifSure(panel, worker, "stop", () => server.post(path`/workers/${site}/stop`));
@@ -183,7 +184,7 @@ function buttons(panel, worker, isAlive) {
       label: t(isAlive ? "workers.restart" : "workers.start"),
       name: t(isAlive ? "workers.restart_of" : "workers.start_of", { pack }),
       icon: isAlive ? "rebuild" : "build",
-      whyNot,
+      whyNot: whyNot ?? (isAlive || hasEnvironment ? null : t("workers.no_environment")),
       onClick: act(restart, t("workers.restarting", { pack })),
     })}
     ${isAlive
