@@ -81,10 +81,11 @@ export function note(kind, content) {
 /**
  * Something that is opened and closed by its heading, and drawn only while it is open.
  * @param {Panel} panel
- * @param {{ key: string, part?: string, title: unknown, extra?: unknown, content: () => unknown, isOpen?: boolean }} options
- *   `key`: what it is remembered by; `part`: by which a target can ask for it; `isOpen`: as long as nobody touched it
+ * @param {{ key: string, part?: string, title: unknown, extra?: unknown, content: () => unknown, isOpen?: boolean,
+ *   level?: number }} options `key`: what it is remembered by; `part`: by which a target can ask for it; `isOpen`: as long as
+ *   nobody touched it; `level`: of the heading, one below that of what it belongs to
  */
-export function disclosure(panel, { key, part, title, extra = nothing, content, isOpen = false }) {
+export function disclosure(panel, { key, part, title, extra = nothing, content, isOpen = false, level = 3 }) {
   const opened = /** @type {Map<string, boolean>} */ (panel.ui.opened ??= new Map());
   const isShown = opened.get(key) ?? isOpen;
   const toggle = () => {
@@ -92,11 +93,11 @@ export function disclosure(panel, { key, part, title, extra = nothing, content, 
     panel.redraw();
   };
   return html`<section class="disclosure" data-part=${part ?? nothing}>
-    <h4>
+    <div role="heading" aria-level=${level}>
       <button type="button" class="disclosure-head" aria-expanded=${isShown} @click=${toggle}>
         ${icon(isShown ? "down" : "forward")}<span>${title}</span><span class="quiet">${extra}</span>
       </button>
-    </h4>
+    </div>
     ${isShown ? html`<div class="disclosure-body">${content()}</div>` : nothing}
   </section>`;
 }

@@ -88,7 +88,7 @@ function card(panel, worker) {
     ${failure(panel, worker)}
     ${worker.last_end && !isAlive ? html`<p class="worker-end">${t("workers.last_end", { how: worker.last_end })}</p>` : nothing}
     <div class="actions">${buttons(panel, worker, isAlive)}</div>
-    ${isAlive ? disclosure(panel, { key: `worker ${worker.site}`, title: t("workers.details"), content: () => details(panel, worker) }) : nothing}
+    ${isAlive ? disclosure(panel, { key: `worker ${worker.site}`, title: t("workers.details"), level: 4, content: () => details(panel, worker) }) : nothing}
     ${isTarget && target.log ? logPlace(panel, { kind: "worker", id: worker.site }, isAlive) : nothing}
   </li>`;
 }
