@@ -18,7 +18,7 @@ import numpy
 import pytest
 from effort import Effort
 from fakepack import RecordingServices, node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.environments.states import WorkerState
 from comfy_env_core.supervision import Worker, WorkerCrashed, WorkerStopped
@@ -27,8 +27,6 @@ from comfy_env_core.wire import DeadHandle, SegmentMemory
 REPOSITORY = Path(__file__).resolve().parents[2]
 CALLERS = 3
 LONGEST_LIFE_S = 0.1
-# A crash is reported with the worker's last lines, for which it waits half a second at most.
-PATIENCE_S = 5.0
 # Free segments are kept warm, and bounded: their number must not follow the number of workers.
 TOLERATED_DESCRIPTORS = 12
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+from patience import PATIENCE_S
 from wire.corpus import Corpus, Mesh
 from wire.fuzz_guard import Guard, Report
 from wire.fuzz_streams import Piece, damage_header, send_pieces
@@ -16,7 +17,6 @@ from comfy_env_core.wire import IncomingCall, WireError
 from comfy_env_core.wire.segments import SegmentMemory
 
 FRAMES_PER_CONNECTION = 20
-PATIENCE_S = 5.0
 CALLS = 6
 
 

@@ -23,12 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from wire.kill_traffic import Resources, Traffic
 
 LONGEST_LIFE_S = 0.04
 # Longer than the patience of any call: what is still there then hangs.
-ROUND_LIMIT_S = 30.0
+ROUND_LIMIT_S = 2 * PATIENCE_S
 SHMEM_TOLERANCE_BYTES = 96 << 20
 MAX_PROBLEMS = 5
 

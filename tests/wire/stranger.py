@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from array import array
 
+from patience import PATIENCE_S
 from wire.layout import HEADER_BYTES, Side, called, connect, framed
 
 from comfy_env_core.wire import IncomingCall, WireError
 from comfy_env_core.wire.protocol import HEADER, FrameKind
 from comfy_env_core.wire.segments import SegmentMemory
 
-PATIENCE_S = 5.0
 NOTHING = Side().encode("nothing", None).body
 
 

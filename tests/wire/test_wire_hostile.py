@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from wire.corpus import Mesh
 from wire.layout import Side, called, framed, released
-from wire.stranger import NOTHING, PATIENCE_S, Stranger, assert_alive
+from wire.stranger import NOTHING, Stranger, assert_alive
 
 from comfy_env_core.wire import Channel, DecodeError, Handle, PeerGone, WireError
 from comfy_env_core.wire.protocol import FrameKind
