@@ -31,7 +31,7 @@ class Mesh:
     def open(self):
         self.gate.set()
     def meet(self):
-        return self.barrier.wait(5) >= 0
+        return self.barrier.wait(60) >= 0
     def fail(self, text):
         raise MeshError(text)
     def sleep(self):
@@ -82,7 +82,7 @@ async def awaits(self, vae, latent):
     aside = await asyncio.to_thread(vae.decode, latent)
     return [here, aside]
 def until_open(self, mesh):
-    return mesh.gate.wait(10)
+    return mesh.gate.wait(60)
 async def until_open_async(self, mesh):
     while not mesh.gate.is_set():
         await asyncio.sleep(0.005)
@@ -133,11 +133,11 @@ class Vae:
         return function(*args)
 
     def meet(self) -> bool:
-        return self.barrier.wait(5) >= 0
+        return self.barrier.wait(60) >= 0
 
     def wait(self) -> None:
         self.entered.set()
-        assert self.may_leave.wait(10)
+        assert self.may_leave.wait(60)
 
     def fail(self, text: str) -> None:
         raise VaeError(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fakepack import node_pack, request, spec_for
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.supervision import Worker, WorkerCall
@@ -36,7 +37,7 @@ class Nodes:
 
     def get(self, function: str, *args: Any, **options: Any) -> Any:
         """The result of a call that this thread waits for."""
-        return self(function, *args, **options).result(20)
+        return self(function, *args, **options).result(PATIENCE_S)
 
     def lent_by_host(self) -> int:
         """How many objects this process has lent to the worker."""
@@ -79,7 +80,7 @@ def in_thread(action: Callable[[], Any]) -> Callable[[], Any]:
     thread.start()
 
     def result() -> Any:
-        thread.join(20)
+        thread.join(PATIENCE_S)
         assert outcome, "the thread hangs"
         value, error = outcome[0]
         if error is not None:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from fakepack import RecordingServices, spec_for, write_pack
+from patience import PATIENCE_S
 
 from comfy_env_core.comfyui.web.gateway import Gateway
 from comfy_env_core.comfyui.web.table import WebSite, WebTable
@@ -55,7 +56,7 @@ def site_of(pool: WorkerPool, spec: WorkerSpec) -> WebSite:
     def call(method: str, args: object) -> WorkerCall:
         return pool.get(spec).call(method, args)  # type: ignore[arg-type]
 
-    web_side = call("describe", [spec.module_name]).result(30)["web"]
+    web_side = call("describe", [spec.module_name]).result(PATIENCE_S)["web"]
     return WebSite(spec.site_id, spec.pack_name, (spec.module_name,), web_side, call)
 
 

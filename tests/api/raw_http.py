@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from api.stage_server import StageServer
+from patience import PATIENCE_S
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class RawAnswer:
         return value["error"] if is_ours and set(value["error"]) == {"code", "message", "remedy"} else None
 
 
-def exchange(url: str, *parts: bytes, timeout_s: float = 10.0) -> RawAnswer:
+def exchange(url: str, *parts: bytes, timeout_s: float = PATIENCE_S) -> RawAnswer:
     """Sends the bytes and reads one answer, whose connection the server may leave open."""
     address = urlsplit(url)
     assert address.hostname is not None and address.port is not None

@@ -39,6 +39,7 @@ from aiohttp import web
 from api.ready_packs import ReadyPacks
 from api.scripted_engine import Course, ScriptedEngine
 from api.stage_server import StageServer
+from patience import PATIENCE_S
 
 from comfy_env_core.api.backend import HostFacts
 from comfy_env_core.api.clients import Clients
@@ -223,7 +224,7 @@ class Stage:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        timeout_s: float = 30.0,
+        timeout_s: float = PATIENCE_S,
     ) -> Answer:
         """One request whose refusal is an answer too. `body` goes as JSON, `content` as it is."""
         data = json.dumps(body).encode() if body is not None else content
@@ -251,7 +252,7 @@ class Stage:
         assert answer.status in (200, 202), answer
         return answer.json
 
-    def wait_for_job(self, accepted: Any, timeout_s: float = 30.0) -> Any:
+    def wait_for_job(self, accepted: Any, timeout_s: float = PATIENCE_S) -> Any:
         """The job of an answer with status 202, once it has ended; Any: a `JobJson`."""
         job_id = accepted["job"]["id"]
         deadline = time.monotonic() + timeout_s
@@ -260,7 +261,7 @@ class Stage:
             time.sleep(0.02)
         return job
 
-    def run_node(self, site_id: str, text: str = "hello", timeout_s: float = 30.0) -> Any:
+    def run_node(self, site_id: str, text: str = "hello", timeout_s: float = PATIENCE_S) -> Any:
         """What the node Echo of a pack made here answers; Any: a node's outputs."""
         runtime = self.manager.sites[site_id]
         request = {
@@ -281,7 +282,7 @@ class Stage:
         self._server.send(event, data, sid)
 
     def wait_for_event(
-        self, event: str, wanted: Callable[[Any], bool] = lambda data: True, timeout_s: float = 20.0
+        self, event: str, wanted: Callable[[Any], bool] = lambda data: True, timeout_s: float = PATIENCE_S
     ) -> Any:
         """The data of the first event, of all so far and to come, that is `wanted`."""
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import WSMsgType, web
+from patience import PATIENCE_S
 
 
 class StageServer:
@@ -32,7 +33,7 @@ class StageServer:
     def start(self, routes: web.RouteTableDef) -> str:
         """The address, once it listens."""
         self._thread.start()
-        return asyncio.run_coroutine_threadsafe(self._open(routes), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(self._open(routes), self._loop).result(PATIENCE_S)
 
     def send(self, event: str, data: Any, client_id: str | None) -> None:
         """In one row, and encoded on the event loop, as ComfyUI does."""
@@ -49,9 +50,9 @@ class StageServer:
 
     def stop(self) -> None:
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PATIENCE_S)
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
+            self._thread.join(PATIENCE_S)
         self._loop.close()
 
     async def _open(self, routes: web.RouteTableDef) -> str:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from jsonschema import Draft202012Validator
+from patience import PATIENCE_S
 from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 
@@ -40,7 +41,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         )
         opened.add_pack("mistaken", "python = 3.10\n")
         opened.open()
-        assert opened.manager.wait(60)
+        assert opened.manager.wait(PATIENCE_S)
         yield opened
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from api.stage import Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api.disk import Collected, DiskJson, GcPreview
 from comfy_env_core.api.schema import check, inline_schema
@@ -20,7 +20,6 @@ from comfy_env_core.environments.measuring import StoreMeasuring
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode
 
-WAIT_S = 60.0
 ORPHAN = "0123abcd"
 
 
@@ -71,7 +70,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Store]:
 def test_owners_are_told_with_the_packs_that_use_them(stage: Stage) -> None:
     stage.add_pack("one", "# same\n")
     stage.add_pack("two", "# same\n")
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     add_orphan(stage.store)
     (stage.store.cache_dir / "uv").mkdir(parents=True, exist_ok=True)
     (stage.store.cache_dir / "uv" / "wheel").write_bytes(os.urandom(4096))
@@ -119,14 +118,14 @@ def test_those_who_wait_for_a_measurement_share_it(stage: Stage, counted: list[S
     found = []
 
     def measure() -> None:
-        together.wait(10)
+        together.wait(PATIENCE_S)
         found.append(store_measuring.measure(stage.store, fresh=True).measured_at)
 
     threads = [threading.Thread(target=measure) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert len(found) == 5
     assert len(counted) < 5
 
@@ -139,7 +138,7 @@ def test_an_empty_store_takes_nothing(stage: Stage) -> None:
 
 def test_collecting_removes_what_the_preview_names_and_tells_how_much_came_back(stage: Stage) -> None:
     stage.add_pack("mesh")
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     directory = add_orphan(stage.store)
     told = preview(stage)
     (item,) = told["items"]
@@ -157,7 +156,7 @@ def test_collecting_removes_what_the_preview_names_and_tells_how_much_came_back(
 
 def test_what_a_pack_of_this_comfyui_uses_stays_whatever_the_records_say(stage: Stage) -> None:
     stage.add_pack("mesh")
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     stage.manager.workers.stop("mesh")
     environment = stage.manager.sites["mesh"].environment
     assert environment is not None
@@ -187,7 +186,7 @@ def test_caches_go_only_when_that_is_asked_for_and_not_while_something_is_built(
     assert left["name"] == "cache/uv"
     assert "A build runs" in left["reason"]
     gate.set()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
     assert collect(stage, caches=True)["result"]["removed"] == ["cache/uv"]
     assert stage.run_node("mesh") == ("hello!",)
 
@@ -201,11 +200,11 @@ def test_cancelling_keeps_what_is_still_there(stage: Stage, monkeypatch: pytest.
 
     def wait_after_the_first(environment_id: str) -> None:
         told.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE_S)
 
     monkeypatch.setattr(stage.backend.feed, "environment_changed", wait_after_the_first)
     accepted = stage.post("/gc", {"caches": False})
-    assert told.wait(10)
+    assert told.wait(PATIENCE_S)
     assert stage.post(f"/jobs/{accepted['job']['id']}/cancel") == {"cancelled": True}
     go.set()
     assert stage.wait_for_job(accepted)["state"] == "cancelled"

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from api.conftest import MakeStage
 from api.stage import Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api.environments import EnvironmentDetail, EnvironmentJson, EnvironmentList
 from comfy_env_core.api.schema import check, inline_schema
@@ -21,7 +21,6 @@ from comfy_env_core.building.running_job import job_path
 from comfy_env_core.environments.atomic import write_atomically
 from comfy_env_core.manager import BuildMode
 
-WAIT_S = 60.0
 FAILURE = BuildError(
     BuildCause.NO_MATCHING_WHEEL, "There is no wheel of 'gone' here.", "Ask for another version."
 )
@@ -46,7 +45,7 @@ def detail(stage: Stage, environment_id: str) -> EnvironmentDetail:
 
 
 def settled(stage: Stage) -> Stage:
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     return stage
 
 
@@ -127,7 +126,7 @@ def test_while_it_is_built_phase_and_progress_are_told(stage: Stage) -> None:
     assert not told["built_elsewhere"]
     assert course.gate is not None
     course.gate.set()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
 
 
 def test_a_build_of_another_process_is_told_as_such(stage: Stage) -> None:
@@ -163,7 +162,7 @@ def test_one_that_no_pack_uses_is_told_as_such(stage: Stage) -> None:
     told = only(settled(stage))
     (stage.custom_nodes / "mesh" / "comfy-env.toml").write_text("# another\n")
     stage.manager.upkeep.build([stage.manager.sites["mesh"]])
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
     assert eventually(lambda: len(environments(stage)) == 2)
     (orphan,) = [one for one in environments(stage) if one["id"] == told["id"]]
     assert (orphan["sites"], orphan["state"]) == ([], "done")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from api.conftest import MakeStage
 from api.stage import NODE, Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api.following import LEASE_S
 from comfy_env_core.api.log_file import LogPage
@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
         (pack / "__init__.py").write_text("")
         stage.add_course("mesh", lines=50)
         stage.open()
-        assert stage.manager.wait(60)
+        assert stage.manager.wait(PATIENCE_S)
         stage.run_node(SITE)
         yield stage
 

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from api.raw_http import RawAnswer, exchange, request, serving
+from patience import PATIENCE_S, PROMPTLY_S
 
 from comfy_env_core.api.bodies import LARGEST_BYTES, parse_json
 from comfy_env_core.api.mounting import Mounting
@@ -83,7 +84,7 @@ class Handlers:
     def wait(self, ask: Ask) -> dict[str, Any]:
         """Takes long."""
         self.entered.set()
-        assert self.may_leave.wait(20)
+        assert self.may_leave.wait(PATIENCE_S)
         return {}
 
 
@@ -394,10 +395,10 @@ def test_who_hangs_up_before_the_answer_leaves_the_others_alone(
     host, port = url[7:].split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"GET /comfy-env/slow HTTP/1.1\r\nHost: {url[7:]}\r\n\r\n".encode())
-        assert handlers.entered.wait(5)
+        assert handlers.entered.wait(PATIENCE_S)
     began = time.monotonic()
     assert request(url, "GET /comfy-env/things").status == 200
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PROMPTLY_S
     handlers.may_leave.set()
     assert request(url, "GET /comfy-env/slow").status == 200
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
@@ -429,7 +430,8 @@ def test_a_large_answer_is_written_beside_the_event_loop() -> None:
     began = time.monotonic()
     json.dumps(large)
     takes_s = time.monotonic() - began
-    assert asyncio.run(longest_pause()) < takes_s / 2
+    # Once is enough: a pause may also be the machine's.
+    assert min(asyncio.run(longest_pause()) for _ in range(3)) < takes_s / 2
 
 
 def test_parsed_numbers_are_whole_where_they_are_written_so() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 from api.stage import Stage
+from patience import PATIENCE_S
 
 from comfy_env_core.api.packs import PackJson, PackList
 from comfy_env_core.api.schema import check, inline_schema
 from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.platform import PLATFORM_NAMES
-
-WAIT_S = 60.0
 
 
 def packs(stage: Stage) -> dict[str, PackJson]:
@@ -90,7 +89,7 @@ def test_files_of_all_kinds_are_told_and_locks_in_full_for_one_pack(stage: Stage
 def test_a_pack_tells_its_sites_and_how_many_nodes_they_have(stage: Stage) -> None:
     stage.add_pack("mesh")
     stage.open()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
     told = packs(stage)["mesh"]
     assert (told["sites"], told["nodes"]) == (["mesh"], 1)
     assert told["path"] == str(stage.custom_nodes / "mesh")

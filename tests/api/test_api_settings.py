@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from api.conftest import MakeStage
 from api.stage import Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api.schema import check, inline_schema
 from comfy_env_core.api.settings import SettingsChange, SettingsJson
@@ -102,7 +102,7 @@ def test_a_change_is_written_answered_and_told_to_pages(stage: Stage) -> None:
 def test_the_limits_of_workers_count_at_once(stage: Stage) -> None:
     stage.add_pack("mesh")
     stage.open()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
     stage.run_node("mesh")
     assert stage.manager.workers.running("mesh") is not None
     stage.post("/settings", {"idle_timeout_s": 0.001})

@@ -8,6 +8,7 @@ import threading
 
 import aiohttp
 from api.stage import Stage
+from patience import PATIENCE_S
 
 from comfy_env_core.manager import BuildMode
 
@@ -15,7 +16,7 @@ from comfy_env_core.manager import BuildMode
 def test_a_pack_is_built_described_and_run(stage: Stage) -> None:
     stage.add_pack("mesh")
     stage.open()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
     (site,) = stage.get("/status")["sites"]
     assert (site["state"], site["nodes"]) == ("ready", ["Echo"])
     assert stage.run_node("mesh", "hi") == ("hi!",)
@@ -31,7 +32,7 @@ def test_a_build_waits_at_its_gate(stage: Stage) -> None:
     assert stage.get("/status")["sites"][0]["state"] == "building"
     gate.set()
     stage.manager.allow_workers()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
 
 
 def test_many_packs_are_ready_at_once(stage: Stage) -> None:
@@ -52,7 +53,7 @@ def test_events_reach_the_pages_websocket(stage: Stage) -> None:
             session.ws_connect(stage.url + "/ws?clientId=me") as page,
         ):
             for _ in range(3):
-                heard.append(json.loads(await page.receive_str(timeout=5)))
+                heard.append(json.loads(await page.receive_str(timeout=PATIENCE_S)))
                 stage.send_sync("comfy-env.test", len(heard), "someone else")
                 stage.send_sync("comfy-env.test", len(heard), "me" if len(heard) == 1 else None)
         return heard

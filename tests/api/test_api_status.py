@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from api.conftest import MakeStage
 from api.stage import Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 import comfy_env_core
 from comfy_env_core.api.backend import HostFacts
@@ -18,8 +18,6 @@ from comfy_env_core.api.schema import check, inline_schema
 from comfy_env_core.api.status import StatusJson, store_json
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode
-
-WAIT_S = 60.0
 
 
 def status(stage: Stage) -> StatusJson:
@@ -54,7 +52,7 @@ def test_everything_that_was_found_is_told_with_its_state_before_anything_is_bui
 def test_a_ready_site_tells_what_serves_its_nodes(stage: Stage) -> None:
     stage.add_pack("mesh", "[options]\nunheard = 1\n[pypi-dependencies]\nsomething = '*'\n")
     stage.open()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
     told = status(stage)
     (site,) = told["sites"]
     assert (site["state"], site["nodes"], site["is_root"]) == ("ready", ["Echo"], True)
@@ -85,7 +83,7 @@ def test_a_build_under_way_is_told_with_its_phase(stage: Stage) -> None:
     assert site["state"] == "building"
     assert course.gate is not None
     course.gate.set()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
 
 
 def test_the_engine_that_the_user_asked_for_is_told(make_stage: MakeStage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from api.conftest import MakeStage
 from api.stage import NODE, Stage
+from patience import PATIENCE_S
 
 from comfy_env_core.api import store_place
 from comfy_env_core.environments.disks import StorePlace
@@ -73,7 +74,7 @@ def test_while_something_is_built_nothing_is_moved(stage: Stage, disk: Path) -> 
 def test_a_worker_that_works_is_in_the_way_and_named(stage: Stage, disk: Path) -> None:
     stage.add_pack("slow", files={"__init__.py": NODE.replace("return (", "__import__('time').sleep(60), (")})
     stage.open()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
     runtime = stage.manager.sites["slow"]
     request = {
         "class": [runtime.own_module_name, "Echo"],
@@ -92,7 +93,7 @@ def test_a_worker_that_works_is_in_the_way_and_named(stage: Stage, disk: Path) -
 def test_a_disk_that_refuses_ends_the_job_with_what_to_do(stage: Stage, disk: Path) -> None:
     disk.parent.write_text("a file")
     stage.open()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
     job = stage.wait_for_job(stage.post("/store/move", {"place": "0123abcd"}))
     assert (job["state"], job["error"]["cause"]) == ("failed", "disk")
     assert "goes on where it stopped" in job["error"]["remedy"]
@@ -101,7 +102,7 @@ def test_a_disk_that_refuses_ends_the_job_with_what_to_do(stage: Stage, disk: Pa
 
 def test_the_store_is_moved_and_everything_goes_on_by_the_old_path(stage: Stage, disk: Path) -> None:
     stage.open()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
     stage.run_node("mesh")  # an idle worker is no hindrance
     job = stage.wait_for_job(stage.post("/store/move", {"place": "0123abcd"}), 60)
     assert job["state"] == "done", job

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from api.conftest import MakeStage
 from api.stage import Stage
+from patience import PATIENCE_S
 from support.test_support_redaction import told
 
 from comfy_env_core.api.backend import HostFacts
@@ -61,7 +62,7 @@ def stage(make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     stage.add_pack("zqwendel-nodes", f'# by {TOLD["mail"]}\n[env_vars]\nAPI_KEY = "{TOLD["password"]}"\n')
     stage.add_pack("mistaken", f"python = 3.10  # {TOLD['full name']}\n")
     stage.open()
-    assert stage.manager.wait(60)
+    assert stage.manager.wait(PATIENCE_S)
     return stage
 
 

@@ -16,7 +16,7 @@ import pytest
 from api.conftest import MakeStage
 from api.scripted_engine import Course
 from api.stage import NODE, Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api.environments import EnvironmentJson
 from comfy_env_core.api.jobs import Cancelled, JobList
@@ -29,7 +29,6 @@ from comfy_env_core.environments import removal
 from comfy_env_core.environments.store import Store
 from comfy_env_core.manager import BuildMode
 
-WAIT_S = 60.0
 #: It works until there is the file that it is told.
 WAITING_NODE = NODE.replace(
     'print("echoes", text)', "import os, time\n        while not os.path.exists(text): time.sleep(0.01)"
@@ -83,7 +82,7 @@ def only(stage: Stage) -> EnvironmentJson:
 def ready(stage: Stage) -> Stage:
     """With one pack, which is built."""
     stage.add_pack("mesh")
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     return stage
 
 
@@ -118,7 +117,7 @@ def another_process_builds(store: Store, environment_id: str) -> Iterator[int]:
             yield process.pid
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -179,14 +178,14 @@ def test_what_is_being_built_here_is_not_deleted(stage: Stage, held: Course) -> 
     assert refusal(ask(stage, f"/environments/{id_}", method="DELETE")) == (409, "busy")
     assert held.gate is not None
     held.gate.set()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
 
 
 def test_one_whose_node_runs_is_neither_deleted_nor_moved_to_its_new_build(
     stage: Stage, tmp_path: Path
 ) -> None:
     stage.add_pack("mesh", files={"__init__.py": WAITING_NODE})
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     held = threading.Thread(target=stage.run_node, args=("mesh", str(tmp_path / "go")))
     held.start()
     try:
@@ -200,7 +199,7 @@ def test_one_whose_node_runs_is_neither_deleted_nor_moved_to_its_new_build(
         assert (job["state"], job["result"]) == ("done", {"sites": {"mesh": "ready"}, "later": ["mesh"]})
     finally:
         (tmp_path / "go").touch()
-        held.join(WAIT_S)
+        held.join(PATIENCE_S)
 
 
 def test_a_disk_that_refuses_is_told_as_one(ready: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,12 +334,12 @@ def test_a_job_that_is_cancelled_before_its_build_began_begins_none(
 
     def slow(*args: Any) -> Any:
         planning.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE_S)
         return plan(*args)
 
     monkeypatch.setattr(stage.manager._parts.planner, "plan", slow)
     accepted = begun(stage, "/build")
-    assert planning.wait(10)
+    assert planning.wait(PATIENCE_S)
     assert ask(stage, f"/jobs/{accepted['job']['id']}/cancel") == (200, {"cancelled": True})
     go.set()
     assert stage.wait_for_job(accepted)["state"] == "cancelled"
@@ -355,7 +354,7 @@ def test_a_job_whose_builds_are_done_can_be_left_while_the_nodes_are_imported(st
     assert ask(stage, f"{path}/cancel") == (200, {"cancelled": True})
     assert stage.wait_for_job(accepted)["state"] == "cancelled"
     stage.manager.allow_workers()
-    assert stage.manager.wait(WAIT_S)
+    assert stage.manager.wait(PATIENCE_S)
     assert state(stage) == "ready"
 
 
@@ -422,7 +421,7 @@ def test_a_rebuild_serves_anew_can_be_rolled_back_and_that_undone(ready: Stage) 
 def test_all_sites_of_an_environment_move_to_its_new_build(stage: Stage) -> None:
     stage.add_pack("one", "# same\n")
     stage.add_pack("two", "# same\n")
-    assert stage.open().manager.wait(WAIT_S)
+    assert stage.open().manager.wait(PATIENCE_S)
     job = done(stage, f"/environments/{environment_id(stage, 'one')}/rebuild")
     assert job["result"] == {"sites": {"one": "ready", "two": "ready"}, "later": []}
     assert {site["serving"]["generation"] for site in stage.get("/status")["sites"]} == {2}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api import work as work_module
 from comfy_env_core.api.schema import check, inline_schema
@@ -124,7 +124,7 @@ def test_a_function_that_waits_is_called_back_and_one_that_asks_late_at_once(hea
     def function(work: Work) -> None:
         work.on_cancel(stopped.set)
         work.on_cancel(lambda: called.append("first"))
-        assert stopped.wait(10)
+        assert stopped.wait(PATIENCE_S)
         work.on_cancel(lambda: called.append("late"))
         raise WorkCancelled
 
@@ -139,7 +139,7 @@ def test_a_function_that_waits_is_called_back_and_one_that_asks_late_at_once(hea
 
 def test_what_cannot_be_stopped_says_so_and_goes_on(heard: Heard, gate: threading.Event) -> None:
     works = Works(heard)
-    job = works.begin("test", "", lambda work: gate.wait(10), can_cancel=False)["job"]
+    job = works.begin("test", "", lambda work: gate.wait(PATIENCE_S), can_cancel=False)["job"]
     work = works.get(job["id"])
     assert work is not None
     assert not job["can_cancel"]
@@ -161,7 +161,7 @@ def test_the_oldest_that_ended_are_forgotten_and_those_that_run_never(
 ) -> None:
     monkeypatch.setattr(work_module, "_REMEMBERED", 3)
     works = Works(heard)
-    running = works.begin("running", "", lambda work: gate.wait(10))["job"]["id"]
+    running = works.begin("running", "", lambda work: gate.wait(PATIENCE_S))["job"]["id"]
     ids = []
     for _ in range(5):
         ids.append(works.begin("short", "", lambda work: None)["job"]["id"])

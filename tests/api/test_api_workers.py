@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from api.conftest import MakeStage
 from api.stage import Stage
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.api.schema import check, schema_of
 from comfy_env_core.api.workers import WorkersJson
@@ -49,7 +49,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Stage(tmp_path_factory.mktemp("workers")) as stage:
         stage.add_pack("mesh", files={"__init__.py": SLOW})
         stage.open()
-        assert stage.manager.wait(60)
+        assert stage.manager.wait(PATIENCE_S)
         yield stage
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from patience import PATIENCE_S, PROMPTLY_S
 
 from comfy_env_core.building.commands import run_logged
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -31,7 +32,7 @@ class Listening(QuietReport):
             raise BuildError(BuildCause.CANCELLED, "cancelled", "")
 
 
-def run(code: str, report: Listening, timeout_s: float = 20) -> tuple[int, tuple[str, ...]]:
+def run(code: str, report: Listening, timeout_s: float = PATIENCE_S) -> tuple[int, tuple[str, ...]]:
     argv = [sys.executable, "-u", "-c", code]
     completed = run_logged(argv, env=dict(os.environ), cwd=None, report=report, timeout_s=timeout_s)
     return completed.returncode, completed.lines
@@ -39,7 +40,7 @@ def run(code: str, report: Listening, timeout_s: float = 20) -> tuple[int, tuple
 
 def ends(pid: int) -> bool:
     """Whether the process ends soon: a killed one takes a moment to go."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
             return False
@@ -62,7 +63,7 @@ def test_a_timeout_kills_the_tool_and_shows_its_last_lines() -> None:
     started = time.monotonic()
     with pytest.raises(BuildError, match="had not ended after 1 s") as caught:
         run("import os,time; print(os.getpid()); time.sleep(60)", report, timeout_s=1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPTLY_S
     assert caught.value.cause is BuildCause.TIMED_OUT
     assert caught.value.tail == tuple(report.lines)
     assert not psutil.pid_exists(int(report.lines[0]))
@@ -88,7 +89,7 @@ def test_a_process_left_behind_neither_survives_nor_holds_us_up() -> None:
     started = time.monotonic()
     returncode, lines = run(code, Listening())
     assert returncode == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPTLY_S
     assert ends(int(lines[0]))
 
 
@@ -139,7 +140,7 @@ def test_a_cancel_also_ends_what_has_left_the_process_group() -> None:
     started = time.monotonic()
     with pytest.raises(BuildError, match="cancelled"):
         run(_LEAVING, report)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPTLY_S
     assert len(report.lines) == 4
     assert all(ends(int(pid)) for pid in report.lines[:3])
 
@@ -156,7 +157,7 @@ def test_a_line_without_end_neither_fills_the_memory_nor_the_log() -> None:
     code = "import sys\nfor _ in range(3000): sys.stdout.write('x' * 10_000)\nprint('\\nlast')"
     started = time.monotonic()
     lines = run(code, Listening())[1]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPTLY_S
     assert lines[-1] == "last"
     assert max(map(len, lines)) < 5000
 

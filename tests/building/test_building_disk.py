@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from building.fake_engine import FakeEngine, make_plan, write_config
+from patience import PATIENCE_S
 
 from comfy_env_core.building.errors import BuildCause, BuildError, disk_error
 from comfy_env_core.building.install_log import InstallLog
@@ -35,7 +36,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def build(store: Store, tmp_path: Path) -> JobSnapshot:
     builder = Builder(store, lambda report: FakeEngine())
-    end = builder.submit(make_plan(write_config(tmp_path, "alpha"))).wait(30)
+    end = builder.submit(make_plan(write_config(tmp_path, "alpha"))).wait(PATIENCE_S)
     assert builder.shutdown()
     return end
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from building import fake_engine
 from building.fake_engine import FakeEngine, broken, make_plan, write_config
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.building.jobs import Builder
 from comfy_env_core.building.plan import BuildPlan
@@ -38,7 +38,7 @@ class Bench:
         assert self.build() is DONE
 
     def build(self, *, rebuild: bool = False) -> EnvironmentState:
-        return self.builder.submit(self.plan, rebuild=rebuild).wait(60).state
+        return self.builder.submit(self.plan, rebuild=rebuild).wait(PATIENCE_S).state
 
     def current(self) -> Workspace:
         workspace = self.environment.current()

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from building import fake_engine
 from building.fake_engine import FakeEngine, broken, make_plan, write_config
+from patience import PATIENCE_S, PROMPTLY_S
 
 from comfy_env_core.building.errors import BuildCause
 from comfy_env_core.building.jobs import Builder, JobSnapshot
@@ -51,7 +52,7 @@ def builder_for(
         assert builder.shutdown()
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
     """Polls what cannot be waited for (files of another process)."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -96,19 +97,19 @@ def test_a_builder_killed_in_the_middle_leaves_nothing_that_passes_for_done(
         process.send_signal(signal.SIGKILL)
         process.communicate()
     if sys.platform == "linux":
-        wait_until(lambda: not is_running(child), 2)
+        wait_until(lambda: not is_running(child))
     assert workspace.prefix.exists()
     assert not workspace.is_done()
 
     engine = FakeEngine()
     with builder_for(store, engine) as builder:
-        assert builder.submit(plan).wait(60).state is DONE
+        assert builder.submit(plan).wait(PATIENCE_S).state is DONE
     assert engine.builds == 1
     assert not (workspace.prefix / "part3").exists(), "files of the killed build must be gone"
     assert not list(workspace.directory.glob(".*.trash"))
 
 
-def test_cancel_ends_the_whole_process_tree_within_two_seconds(store: Store, config: Path) -> None:
+def test_cancel_ends_the_whole_process_tree_promptly(store: Store, config: Path) -> None:
     plan = make_plan(config)
     environment = store.environment(plan.environment_id)
     workspace = environment.generation(1)
@@ -120,11 +121,11 @@ def test_cancel_ends_the_whole_process_tree_within_two_seconds(store: Store, con
         assert len(tree) == 2
         asked = time.monotonic()
         job.cancel()
-        end = job.wait(10)
+        end = job.wait(PATIENCE_S)
         took_s = time.monotonic() - asked
     assert end.state is CANCELLED
     assert end.error is not None and end.error.cause is BuildCause.CANCELLED
-    assert took_s < 2
+    assert took_s < PROMPTLY_S
     assert not any(is_running(process.pid) for process in tree)
     assert not workspace.prefix.exists(), "the room is given back"
 
@@ -138,9 +139,9 @@ def test_a_cancelled_job_that_had_not_started_never_builds(store: Store, tmp_pat
     builder = Builder(store, lambda report: engine, max_builds=1)
     running, waiting = builder.submit(plans[0]), builder.submit(plans[1])
     waiting.cancel()
-    assert waiting.wait(5).state is CANCELLED
+    assert waiting.wait(PATIENCE_S).state is CANCELLED
     running.cancel()
-    assert running.wait(5).state is CANCELLED
+    assert running.wait(PATIENCE_S).state is CANCELLED
     assert engine.builds <= 1
     assert builder.shutdown()
 
@@ -168,7 +169,7 @@ def test_waiting_for_another_process_says_which_one(store: Store, config: Path) 
     heard: list[JobSnapshot] = []
     engine = FakeEngine()
     with builder_for(store, engine, heard.append) as builder:
-        end = builder.submit(plan).wait(60)
+        end = builder.submit(plan).wait(PATIENCE_S)
     process.communicate(timeout=60)
     assert end.state is DONE
     assert engine.builds == 0
@@ -194,9 +195,7 @@ def test_shutdown_while_building_ends_the_build_and_its_processes(store: Store, 
     job = builder.submit(plan)
     wait_until((workspace.prefix / "part1").exists)
     child = int((workspace.directory / "child.pid").read_text())
-    started = time.monotonic()
     assert builder.shutdown()
-    assert time.monotonic() - started < 3
     assert not is_running(child)
     assert job.wait(0).state is CANCELLED
     with pytest.raises(RuntimeError, match="shut down"):
@@ -208,7 +207,7 @@ def test_a_failing_engine_leaves_the_error_the_log_and_no_prefix(store: Store, c
     environment = store.environment(plan.environment_id)
     workspace = environment.generation(1)
     with builder_for(store, FakeEngine(failure=broken("alpha and beta disagree"))) as builder:
-        end = builder.submit(plan).wait(30)
+        end = builder.submit(plan).wait(PATIENCE_S)
     assert end.state is FAILED
     assert end.error is not None
     assert end.error.cause is BuildCause.CONFLICT
@@ -226,7 +225,7 @@ def test_a_mistake_of_ours_ends_as_a_failed_job_and_not_as_a_dead_thread(store: 
         raise ZeroDivisionError("oops")
 
     builder = Builder(store, choose)
-    end = builder.submit(make_plan(config)).wait(10)
+    end = builder.submit(make_plan(config)).wait(PATIENCE_S)
     assert end.state is FAILED
     assert end.error is not None
     assert end.error.cause is BuildCause.INTERNAL
@@ -241,13 +240,13 @@ def test_building_again_after_a_failure_works_and_keeps_the_old_log(store: Store
     engine = FakeEngine(failure=broken("first"))
     with builder_for(store, engine) as builder:
         first = builder.submit(plan)
-        assert first.wait(30).state is FAILED
+        assert first.wait(PATIENCE_S).state is FAILED
         for _ in range(2):
-            builder.submit(plan).wait(30)
+            builder.submit(plan).wait(PATIENCE_S)
         engine.failure = None
         second = builder.submit(plan)
         assert second is not first
-        assert second.wait(30).state is DONE
+        assert second.wait(PATIENCE_S).state is DONE
     assert workspace.is_done()
     logs = sorted(path.name for path in environment.directory.glob("install.log*"))
     assert logs == ["install.log", "install.log.1", "install.log.2"]
@@ -258,7 +257,7 @@ def test_listeners_hear_every_state_in_order_and_once(store: Store, config: Path
     heard: list[JobSnapshot] = []
     with builder_for(store, FakeEngine(), heard.append) as builder:
         job = builder.submit(make_plan(config))
-        job.wait(30)
+        job.wait(PATIENCE_S)
         count = len(heard)
         assert heard[-1].state is DONE, "wait returns after the listeners heard"
     assert len(heard) == count
@@ -278,7 +277,7 @@ def test_a_listener_that_raises_does_not_stop_the_others_or_the_build(store: Sto
         heard.append(snapshot.state)
 
     with builder_for(store, FakeEngine(), raising, hearing) as builder:
-        assert builder.submit(make_plan(config)).wait(30).state is DONE
+        assert builder.submit(make_plan(config)).wait(PATIENCE_S).state is DONE
     assert heard[-1] is DONE
 
 
@@ -293,9 +292,9 @@ def test_a_build_that_is_silent_is_announced_once_a_second(store: Store, config:
 
     with builder_for(store, FakeEngine(seconds=30), listen) as builder:
         job = builder.submit(make_plan(config))
-        assert beats.wait(10)
+        assert beats.wait(PATIENCE_S)
         job.cancel()
-        job.wait(10)
+        job.wait(PATIENCE_S)
     installing = [snapshot.elapsed_s for snapshot in heard if snapshot.phase is Phase.INSTALLING]
     assert installing[1] - installing[0] > 0.5
 
@@ -309,7 +308,7 @@ def test_who_asks_for_what_is_being_built_joins_the_job(store: Store, config: Pa
     with builder_for(store, engine) as builder:
         first = builder.submit(plan, [sites[0]])
         assert builder.submit(plan, [sites[1]]) is first
-        assert first.wait(30).state is DONE
+        assert first.wait(PATIENCE_S).state is DONE
     assert engine.builds == 1
     for site in sites:
         assert (site / f"_env_{plan.environment_id}").resolve() == store.environment(
@@ -325,11 +324,9 @@ def test_a_second_site_with_the_same_plan_only_gets_a_link(
     site.mkdir()
     engine = FakeEngine()
     with builder_for(store, engine) as builder:
-        assert builder.submit(plan).wait(30).state is DONE
+        assert builder.submit(plan).wait(PATIENCE_S).state is DONE
         before = store.environment(plan.environment_id).generation(1).done_path.stat().st_mtime_ns
-        started = time.monotonic()
         assert builder.submit(plan, [site]).snapshot().state is DONE
-        assert time.monotonic() - started < 1
     assert engine.builds == 1
     assert store.environment(plan.environment_id).generation(1).done_path.stat().st_mtime_ns == before
     assert [path.name for path in site.iterdir()] == [f"_env_{plan.environment_id}"]
@@ -342,7 +339,7 @@ def test_a_site_that_cannot_be_written_is_done_all_the_same_and_says_why_it_has_
     not_a_directory = tmp_path / "file"
     not_a_directory.write_text("")
     with builder_for(store, FakeEngine()) as builder:
-        end = builder.submit(plan, [not_a_directory]).wait(30)
+        end = builder.submit(plan, [not_a_directory]).wait(PATIENCE_S)
     assert end.state is DONE
     ((directory, reason),) = end.unlinked
     assert directory == not_a_directory
@@ -358,7 +355,7 @@ def test_a_done_environment_whose_proof_is_damaged_is_built_again(
     workspace = environment.generation(1)
     engine = FakeEngine()
     with builder_for(store, engine) as builder:
-        builder.submit(plan).wait(30)
+        builder.submit(plan).wait(PATIENCE_S)
         text = workspace.meta_path.read_text()
         if damage == "truncated":
             workspace.meta_path.write_text(text[: len(text) // 2])
@@ -368,7 +365,7 @@ def test_a_done_environment_whose_proof_is_damaged_is_built_again(
             workspace.meta_path.write_text(text.replace(plan.environment_id, "00000000"))
         else:
             workspace.python.unlink()
-        assert builder.submit(plan).wait(30).state is DONE
+        assert builder.submit(plan).wait(PATIENCE_S).state is DONE
     assert engine.builds == 2
     assert workspace.read_meta().environment_id == plan.environment_id
 
@@ -378,7 +375,7 @@ def test_the_record_says_what_was_built_and_the_manifest_is_private(store: Store
     environment = store.environment(plan.environment_id)
     workspace = environment.generation(1)
     with builder_for(store, FakeEngine()) as builder:
-        builder.submit(plan).wait(30)
+        builder.submit(plan).wait(PATIENCE_S)
     meta = workspace.read_meta()
     assert {package.name for package in meta.packages} == {"alpha", "beta", "msgpack"}
     assert meta.facts == plan.facts
@@ -398,7 +395,7 @@ def test_only_one_build_at_a_time_has_the_turn_at_pypi(store: Store, tmp_path: P
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
             jobs.append(builder.submit(make_plan(write_config(tmp_path / name, name))))
-        assert [job.wait(60).state for job in jobs] == [DONE, DONE]
+        assert [job.wait(PATIENCE_S).state for job in jobs] == [DONE, DONE]
     assert any("another build installs from PyPI" in snapshot.text for snapshot in heard)
 
 
@@ -417,6 +414,6 @@ def test_the_more_urgent_build_starts_first(store: Store, tmp_path: Path) -> Non
     builder = Builder(store, lambda report: engine, [listen], max_builds=1)
     jobs = [builder.submit(plan, priority=priority) for plan, priority in zip(plans, (0, 0, 5), strict=True)]
     for job in jobs:
-        job.wait(30)
+        job.wait(PATIENCE_S)
     assert begun == [plans[0].environment_id, plans[2].environment_id, plans[1].environment_id]
     assert builder.shutdown()

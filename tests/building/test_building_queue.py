@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 from building.fake_engine import FakeEngine, make_plan, write_config
 from building.test_building_jobs import builder_for, is_running, other_process, start, wait_until
+from patience import PATIENCE_S, PROMPTLY_S
 
+from comfy_env_core.building import construction
 from comfy_env_core.building.build_queue import BuildQueue
 from comfy_env_core.building.engines import BuiltEnvironment
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -99,8 +102,8 @@ def test_a_build_that_waits_for_another_process_shows_its_progress_and_takes_no_
     builder = Builder(store, lambda report: engine, [heard.append], max_builds=1)
     try:
         waiting = builder.submit(plans[0])
-        assert builder.submit(plans[1]).wait(30).state is EnvironmentState.DONE
-        assert waiting.wait(30).state is EnvironmentState.DONE
+        assert builder.submit(plans[1]).wait(PATIENCE_S).state is EnvironmentState.DONE
+        assert waiting.wait(PATIENCE_S).state is EnvironmentState.DONE
     finally:
         assert builder.shutdown()
         process.communicate(timeout=30)
@@ -122,14 +125,14 @@ def test_another_process_can_cancel_a_build_and_it_leaves_a_clean_state(
     job = ask_to_cancel(environment)
     assert job is not None
     assert (job.pid, job.state, job.phase) == (process.pid, "building", "installing")
-    output = process.communicate(timeout=10)[0]
-    assert time.monotonic() - asked < 3
+    output = process.communicate(timeout=PATIENCE_S)[0]
+    assert time.monotonic() - asked < PROMPTLY_S
     assert "cancelled" in output.split("\n")
     assert not is_running(child)
     assert read_running_job(environment) is None
     assert sorted(path.name for path in environment.directory.iterdir()) == ["install.log"]
     with builder_for(store, FakeEngine()) as builder:
-        assert builder.submit(plans[0]).wait(30).state is EnvironmentState.DONE
+        assert builder.submit(plans[0]).wait(PATIENCE_S).state is EnvironmentState.DONE
 
 
 def test_what_a_killed_build_left_behind_does_not_pass_for_a_running_one(
@@ -141,7 +144,7 @@ def test_what_a_killed_build_left_behind_does_not_pass_for_a_running_one(
         wait_until(lambda: read_running_job(environment) is not None)
         left = job_path(environment).read_text()
         job.cancel()
-        job.wait(10)
+        job.wait(PATIENCE_S)
     record = json.loads(left)
     for changes in ({"pid": 2**22 + 7}, {"process_started_at": 1.0}):
         job_path(environment).write_text(json.dumps({**record, **changes}))
@@ -215,8 +218,9 @@ def test_nothing_else_gets_better_by_waiting(
 
 
 def test_the_pause_before_another_attempt_is_shown_and_can_be_cancelled(
-    store: Store, plans: list[BuildPlan]
+    store: Store, plans: list[BuildPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(construction, "provision", functools.partial(provision, pauses_s=(PATIENCE_S, 8.0)))
     heard: list[JobSnapshot] = []
     pausing = threading.Event()
 
@@ -227,12 +231,12 @@ def test_the_pause_before_another_attempt_is_shown_and_can_be_cancelled(
 
     builder = Builder(store, lambda report: Faulty(NETWORK), [listen])
     job = builder.submit(plans[0])
-    assert pausing.wait(10)
+    assert pausing.wait(PATIENCE_S)
     asked = time.monotonic()
     job.cancel()
-    assert job.wait(5).state is EnvironmentState.CANCELLED
-    assert time.monotonic() - asked < 1
-    assert any("attempt 2 of 3 in 2 s" in snapshot.text for snapshot in heard)
+    assert job.wait(PATIENCE_S).state is EnvironmentState.CANCELLED
+    assert time.monotonic() - asked < PROMPTLY_S
+    assert any("attempt 2 of 3 in 60 s" in snapshot.text for snapshot in heard)
     assert builder.shutdown()
     assert "The line was cut" in store.environment(plans[0].environment_id).log_path.read_text()
 
@@ -240,7 +244,7 @@ def test_the_pause_before_another_attempt_is_shown_and_can_be_cancelled(
 def test_percent_belongs_to_its_phase(store: Store, plans: list[BuildPlan]) -> None:
     with builder_for(store, FakeEngine()) as builder:
         job: Job = builder.submit(plans[0])
-        job.wait(30)
+        job.wait(PATIENCE_S)
     fresh = Job(plans[1], builder, 0, EnvironmentState.MISSING, rebuild=False)
     steps: list[tuple[Callable[[], None], float | None]] = [
         (lambda: fresh.report_phase(Phase.DOWNLOADING, "x"), None),
@@ -280,7 +284,7 @@ def test_an_import_that_fails_for_damaged_files_is_tried_again_without_them(
 ) -> None:
     engine = Damaged()
     with builder_for(store, engine) as builder:
-        end = builder.submit(plans[0]).wait(30)
+        end = builder.submit(plans[0]).wait(PATIENCE_S)
     assert end.state is EnvironmentState.DONE, end.error
     assert engine.forgotten == ("one",)
     assert engine.builds == 2

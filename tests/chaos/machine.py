@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.environments.store import Environment, Store, Workspace
 
@@ -195,7 +195,7 @@ class Running:
     def wait(self) -> int:
         """Its exit code, all of its output read."""
         code = self.process.wait(LONGEST_S)
-        self._reader.join(10)
+        self._reader.join(PATIENCE_S)
         return code
 
     def descendants(self) -> list[psutil.Process]:

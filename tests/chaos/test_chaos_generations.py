@@ -11,6 +11,7 @@ from pathlib import Path
 
 from building import fake_engine
 from building.fake_engine import FakeEngine, make_plan, write_config
+from patience import PATIENCE_S
 
 from comfy_env_core.building.jobs import Builder
 from comfy_env_core.environments import installs
@@ -65,7 +66,7 @@ def test_one_build_always_serves_whoever_is_killed(tmp_path: Path) -> None:
     custom_nodes.mkdir()
     installs.record(store, [custom_nodes], [plan.environment_id])
     builder = Builder(store, lambda report: FakeEngine())
-    assert builder.submit(plan).wait(60).error is None
+    assert builder.submit(plan).wait(PATIENCE_S).error is None
     rebuild = [sys.executable, fake_engine.__file__, str(store.root), str(config), "0", "rebuild"]
     disturb = [sys.executable, "-c", _DISTURBING, str(store.root), plan.environment_id]
     commands = [rebuild, rebuild, disturb]
@@ -89,7 +90,7 @@ def test_one_build_always_serves_whoever_is_killed(tmp_path: Path) -> None:
             process.kill()
             process.communicate()
     assert len(seen) > 3, "generations came and went"
-    assert builder.submit(plan, rebuild=True).wait(60).error is None
+    assert builder.submit(plan, rebuild=True).wait(PATIENCE_S).error is None
     assert collect(store, plan_collection(store, Rules(unused_for_s=0.0))).left == ()
     assert environment.generations() == (environment.current(),)
     assert not list(store.root.rglob("*.trash"))

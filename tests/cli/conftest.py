@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.cli import program
 
@@ -87,4 +88,4 @@ def terminal(
     for process in terminal.running:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=PATIENCE_S)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.building.locks import LOCK_NAME
 from comfy_env_core.building.locks.lock_file import lock_text
@@ -94,7 +94,7 @@ def test_one_terminal_sees_follows_and_cancels_what_another_builds(terminal: Any
     assert (running["state"], running["build"]["pid"]) == ("building", building.pid)
     cancelled = terminal.run("cancel", "slow")
     assert (cancelled.returncode, "cancelled" in cancelled.stdout) == (0, True)
-    out, error = building.communicate(timeout=20)
+    out, error = building.communicate(timeout=PATIENCE_S)
     assert building.returncode == exit_codes.FAILED and "Traceback" not in error and "cancelled" in out
     assert any("FAILED" in line for line in iter(following.stdout.readline, "# never"))
     assert "Nothing is being built" in terminal.look("cancel", "--all")
@@ -115,7 +115,7 @@ def test_a_terminal_is_shown_one_bar_a_build_that_fits_and_is_gone_at_the_end(te
     process = terminal.start("build", stdout=theirs, stderr=theirs, variables=variables)
     os.close(theirs)
     shown = _read_all(ours)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     bars = [line for line in re.split(r"[\r\n]|\x1b\[[AJ]", shown) if "installing" in line]
     assert bars and all(len(bar) < 70 for bar in bars)
     assert any(re.search(r"#+-* +\d+%", bar) for bar in bars)

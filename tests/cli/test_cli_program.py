@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.building.running_job import read_running_job
 from comfy_env_core.cli import exit_codes, program, table
@@ -103,7 +103,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(terminal: Any) -> None:
     terminal.pack("some")
     process = terminal.start("scan")
     process.stdout.close()
-    assert (process.stderr.read(), process.wait(timeout=30)) == ("", exit_codes.BROKEN_PIPE)
+    assert (process.stderr.read(), process.wait(timeout=PATIENCE_S)) == ("", exit_codes.BROKEN_PIPE)
 
 
 def test_names_that_the_terminal_cannot_show_are_no_traceback(terminal: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_build_that_is_ended_ends_soon_and_is_not_taken_for_ready(terminal: An
     process = terminal.start("build", variables={"SCRIPTED_SECONDS": "60"})
     assert eventually(lambda: any(terminal.store.glob("_env_*/job.json")))
     process.send_signal(signal.SIGTERM)
-    out, error = process.communicate(timeout=20)
+    out, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == exit_codes.INTERRUPTED
     assert "Traceback" not in out + error
     (environment,) = Store(terminal.store).environments()

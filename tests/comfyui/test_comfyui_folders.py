@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from workers import StartWorker
 
 from comfy_env_core.supervision import Service, Worker
@@ -100,7 +100,7 @@ def worker(folders: Any, tmp_path: Path, start_worker: StartWorker) -> Any:
 
 
 def run(worker: Worker, function: str = "run", *args: Any) -> Any:
-    return worker.call("run", request(worker.spec.module_name, function, *args)).result(20)
+    return worker.call("run", request(worker.spec.module_name, function, *args)).result(PATIENCE_S)
 
 
 #: name -> what a pack does, and what is true in ComfyUI then.
@@ -229,7 +229,7 @@ def test_what_a_pack_registers_at_import_is_done_once_and_known_without_a_worker
         folder_paths.folder_names_and_paths["mesh"] = (["/m"], folder_paths.supported_pt_extensions)
         """,
     )
-    described = started.call("describe", [started.spec.module_name]).result(20)
+    described = started.call("describe", [started.spec.module_name]).result(PATIENCE_S)
     expected = ["/comfyui/models/loras", "/comfyui/models/more"]
     assert host.folder_names_and_paths["loras"][0] == expected  # type: ignore[attr-defined]
     started.stop()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.comfyui.services.inputs import OpenInputs
@@ -29,7 +30,7 @@ class Caller:
         (sent,) = request(self.worker.spec.module_name, function, *args, **kwargs)
         sent["inputs"] = token = self._inputs.open(sent)
         try:
-            return self.worker.call("run", [sent]).result(20)
+            return self.worker.call("run", [sent]).result(PATIENCE_S)
         finally:
             self._inputs.close(token)
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from fakegpu import host_management, make_comfyui, make_gpu, used_by_pid
 from fakepack import RecordingServices, node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.comfyui import memory as host_memory
 from comfy_env_core.comfyui.memory import HostMemory
@@ -329,7 +329,7 @@ def test_everybody_asks_everybody_at_once_and_all_come_to_an_end(
         except MemoryError:  # both others are at work: as on a real device
             continue
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert not any(thread.is_alive() for thread in threads)
     assert all(worker.is_alive for worker in workers)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakepack import write_pack
 from hostimports import hooked, load_root
+from patience import PATIENCE_S
 
 from comfy_env_core.comfyui.imports.presence import Presence
 from comfy_env_core.discovery import host_skips, scan
@@ -48,7 +49,7 @@ def import_on_a_thread(presence: Presence, location: Path) -> Any:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(20)
+    thread.join(PATIENCE_S)
     return outcome[0]
 
 

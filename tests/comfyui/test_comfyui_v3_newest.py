@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fakepack import spec_for, write_pack
 from newest_v3 import write_newest_v3
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.comfyui.imports import modules
@@ -96,7 +97,7 @@ class WorkerCaller:
             "kwargs": dict(call.kwargs),
             "hidden": None if call.hidden is None else dict(call.hidden),
         }
-        return self._worker.call("run", [request]).result(30)
+        return self._worker.call("run", [request]).result(PATIENCE_S)
 
     async def call_async(self, call: NodeCall) -> Any:
         return self.call(call)
@@ -122,7 +123,7 @@ def proxies(comfyui: Path, tmp_path: Path, start_worker: StartWorker) -> dict[st
 def host_module(tmp_path: Path, comfyui: Path, start_worker: StartWorker, source: str) -> ModuleType:
     """What stands in the host for a pack of that source."""
     spec = spec_for(write_pack(tmp_path, {"__init__.py": source}), comfyui=comfyui)
-    described = start_worker(spec).call("describe", [spec.module_name]).result(30)
+    described = start_worker(spec).call("describe", [spec.module_name]).result(PATIENCE_S)
     module = ModuleType("pack")
     factory = ProxyFactory(WorkerCaller(start_worker(spec)))  # type: ignore[arg-type]  # no files are asked for
     modules.fill(module, described, factory)

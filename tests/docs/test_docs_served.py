@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it there is no server to talk to")
 
@@ -35,7 +36,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Stage(tmp_path_factory.mktemp("served")) as opened:
         opened.add_pack("mesh-tools")
         opened.open()
-        assert opened.manager.wait(60)
+        assert opened.manager.wait(PATIENCE_S)
         yield opened
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.cli import installing
 from comfy_env_core.cli.context import Context
@@ -43,7 +44,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
                 "kwargs": inputs,
                 "context": {"prompt_id": None, "node_id": None, "list_index": None},
             }
-            return tuple(manager.run(runtime, request).result(timeout_s=30))
+            return tuple(manager.run(runtime, request).result(timeout_s=PATIENCE_S))
 
         yield run_node
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 from host.base import PACKS, Place, install_pack, make_base
 from host.fixtures import StartComfyUI
@@ -191,7 +192,7 @@ def test_sampling_that_a_worker_began_in_comfyui_is_interrupted(comfyui: ComfyUI
     prompt_id = comfyui.submit(prompt)
     comfyui.wait_until(lambda: "/5000" in comfyui.log(), 30, "sampling to begin")
     comfyui.post("/interrupt", {})
-    entry = comfyui.wait_for_prompt(prompt_id, timeout_s=20)
+    entry = comfyui.wait_for_prompt(prompt_id, timeout_s=PATIENCE_S)
     assert "execution_interrupted" in {kind for kind, _ in entry["status"]["messages"]}
     assert run(comfyui, {"1": digest("image")})
 

@@ -139,7 +139,7 @@ def test_the_same_node_id_with_another_class_is_a_new_node_and_the_old_one_goes(
 def test_a_worker_killed_between_two_prompts_is_replaced(server: ComfyUI) -> None:
     pid = show(server)["pid"][0]
     psutil.Process(pid).kill()
-    server.wait_until(lambda: worker_state(server) == "crashed", 10, "the death to be noticed")
+    server.wait_until(lambda: worker_state(server) == "crashed", 60, "the death to be noticed")
 
     assert show(server)["pid"] != [pid]
 

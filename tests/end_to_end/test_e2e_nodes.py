@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from patience import PATIENCE_S
 
 from host.events import EventStream
 from host.server import ComfyUI, ServerError
@@ -88,7 +89,7 @@ def test_progress_is_reported_for_the_node_that_runs(comfyui: ComfyUI) -> None:
     with EventStream(comfyui.url) as events:
         comfyui.queue(slow(steps=5, step_s=0.05), client_id=events.client_id)
         last = events.wait_for(
-            lambda event: event.type == "progress" and event.data["value"] == 5, timeout_s=10
+            lambda event: event.type == "progress" and event.data["value"] == 5, timeout_s=PATIENCE_S
         )
 
     assert (last.data["max"], last.data["node"]) == (5, "7")
@@ -100,7 +101,7 @@ def test_an_interrupt_stops_the_node_and_leaves_its_worker_alive(comfyui: ComfyU
         prompt_id = comfyui.submit(slow(steps=1000, step_s=0.05), client_id=events.client_id)
         events.wait_for(lambda event: event.type == "progress", timeout_s=30)
         comfyui.post("/interrupt", {})
-        entry = comfyui.wait_for_prompt(prompt_id, timeout_s=10)
+        entry = comfyui.wait_for_prompt(prompt_id, timeout_s=PATIENCE_S)
 
     assert message(entry, "execution_interrupted")["node_id"] == "7"
     assert worker_pid(comfyui) == before
@@ -112,7 +113,7 @@ def test_a_killed_worker_fails_the_node_by_name_and_the_next_run_works(comfyui: 
         prompt_id = comfyui.submit(slow(steps=1000, step_s=0.05), client_id=events.client_id)
         events.wait_for(lambda event: event.type == "progress", timeout_s=30)
         psutil.Process(worker).kill()
-        entry = comfyui.wait_for_prompt(prompt_id, timeout_s=10)
+        entry = comfyui.wait_for_prompt(prompt_id, timeout_s=PATIENCE_S)
 
     error = message(entry, "execution_error")
     assert "legacy-numpy" in error["exception_message"]

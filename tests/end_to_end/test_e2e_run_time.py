@@ -9,19 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S, PROMPTLY_S
 
 from host.base import PACKS, Place, install_pack, make_base
 from host.events import EventStream
 from host.fixtures import StartComfyUI
 from host.server import ComfyUI
 
-KILL_AFTER_S = 1.0
-#: The stop button takes effect within this, where the node's code looks.
-PROMPTLY_S = 0.2
+KILL_AFTER_S = 4.0
 #: How long the pack takes to import when it is told to be slow.
-IMPORT_S = 5.0
-#: What the page, its connection and a busy machine add to it.
-TOLERANCE_S = 0.6
+IMPORT_S = 30.0
 
 COPIES = ("Plain", "RunTime")
 BOTH = pytest.mark.parametrize("copy", COPIES)
@@ -128,11 +125,11 @@ def test_every_way_to_tell_progress_reaches_the_page(
         state = event.data.get("nodes", {}).get("7") if event.type == "progress_state" else None
         return bool(state) and (state["value"], state["max"]) == (value, most)
 
-    events.wait_for(is_told, timeout_s=5)
-    events.wait_for(lambda event: event.type == "progress_state", timeout_s=5)
+    events.wait_for(is_told, timeout_s=PATIENCE_S)
+    events.wait_for(lambda event: event.type == "progress_state", timeout_s=PATIENCE_S)
     # The page of these tests does not say that it knows pictures with facts: it gets those of progress bars only.
     if pictures and way != "api":
-        events.wait_for(lambda event: event.type == "binary", timeout_s=5)
+        events.wait_for(lambda event: event.type == "binary", timeout_s=PATIENCE_S)
 
 
 def test_two_async_nodes_tell_their_own_progress(comfyui: ComfyUI, events: EventStream) -> None:
@@ -142,7 +139,7 @@ def test_two_async_nodes_tell_their_own_progress(comfyui: ComfyUI, events: Event
         for node, count in steps.items()
     }
     comfyui.queue(prompt, client_id=events.client_id)
-    events.wait_for(lambda event: event.type == "execution_success", timeout_s=10)
+    events.wait_for(lambda event: event.type == "execution_success", timeout_s=PATIENCE_S)
     told = {
         (node, state["max"])
         for event in events.received("progress_state")
@@ -256,7 +253,7 @@ def test_what_cannot_be_pickled_goes_from_node_to_node(comfyui: ComfyUI, copy: s
     use = {"class_type": f"{copy}UseKept", "inputs": {"lock": ["1", 0]}}
     entry = comfyui.queue({"1": keep, "2": use})
     assert entry["outputs"]["2"] == {"kind": ["lock"], "locked": [True]}
-    comfyui.wait_until(lambda: "printed from C" in comfyui.log(), 5, "the line from C")
+    comfyui.wait_until(lambda: "printed from C" in comfyui.log(), PATIENCE_S, "the line from C")
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------
@@ -267,12 +264,14 @@ def stop(comfyui: ComfyUI, events: EventStream, name: str, way: str) -> tuple[di
     prompt = {"7": {"class_type": f"RunTime{name}", "inputs": {"way": way}}}
     prompt_id = comfyui.submit(prompt, client_id=events.client_id)
     events.wait_for(
-        lambda event: event.type == "progress" and event.data["prompt_id"] == prompt_id, timeout_s=30
+        lambda event: event.type == "progress" and event.data["prompt_id"] == prompt_id, timeout_s=PATIENCE_S
     )
     comfyui.post("/interrupt", {})
     begin = time.monotonic()
     ends = {"execution_interrupted", "execution_error", "execution_success"}
-    events.wait_for(lambda event: event.type in ends and event.data["prompt_id"] == prompt_id, timeout_s=30)
+    events.wait_for(
+        lambda event: event.type in ends and event.data["prompt_id"] == prompt_id, timeout_s=PATIENCE_S
+    )
     return comfyui.wait_for_prompt(prompt_id), time.monotonic() - begin
 
 
@@ -284,7 +283,7 @@ def test_a_node_that_looks_stops_promptly_and_the_next_run_works(
 ) -> None:
     entry, seconds = stop(comfyui, events, name, way)
     assert message(entry, "execution_interrupted")["node_id"] == "7"
-    assert seconds < PROMPTLY_S + TOLERANCE_S
+    assert seconds < KILL_AFTER_S
     assert run(comfyui, "RunTime", "Ask")["status"]["status_str"] == "success"
 
 
@@ -296,7 +295,7 @@ def test_a_node_that_does_not_stop_is_stopped_with_its_process_and_the_error_say
     error = message(entry, "execution_error")
     assert f"did not react to cancel within {KILL_AFTER_S:g} s" in error["exception_message"]
     assert "kept in memory" in error["exception_message"] and "run-time" in error["exception_message"]
-    assert KILL_AFTER_S <= seconds < KILL_AFTER_S + 2
+    assert KILL_AFTER_S <= seconds < KILL_AFTER_S + PROMPTLY_S
     assert run(comfyui, "RunTime", "Ask")["status"]["status_str"] == "success"
 
 
@@ -313,12 +312,13 @@ def test_stop_while_the_pack_is_still_imported_is_prompt(
         prompt = {"7": {"class_type": f"RunTime{name}", "inputs": inputs}}
         prompt_id = comfyui.submit(prompt, client_id=events.client_id)
         events.wait_for(
-            lambda event: event.type == begun and event.data.get("prompt_id") == prompt_id, timeout_s=10
+            lambda event: event.type == begun and event.data.get("prompt_id") == prompt_id,
+            timeout_s=PATIENCE_S,
         )
         time.sleep(1.0)  # into the import, or still before it: both are to be prompt
         comfyui.post("/interrupt", {})
         begin = time.monotonic()
-        entry = comfyui.wait_for_prompt(prompt_id, timeout_s=20)
+        entry = comfyui.wait_for_prompt(prompt_id, timeout_s=PATIENCE_S)
         assert time.monotonic() - begin < IMPORT_S / 2
         assert message(entry, "execution_interrupted")["node_id"] == "7"
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from patience import PATIENCE_S
 
 from demo.run import isolated_nodes, load_workflow
 from host.base import OUR_NAME, Place
@@ -71,7 +72,7 @@ def test_no_worker_outlives_a_killed_server(place: Place, start_comfyui: StartCo
     workers = comfyui.kill()
 
     assert workers
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
     assert alive == []
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from patience import PATIENCE_S
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -28,8 +30,9 @@ def find_browser() -> str | None:
 @contextmanager
 def launch(executable: str) -> Iterator[Browser]:
     """A browser without a window. While it is there, its thread can run no asyncio loop of its own."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=1000 * PATIENCE_S)
     with sync_playwright() as playwright:
         # Without a sandbox: the tests may run as root, where chromium refuses to start one; the page is our own.
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+from patience import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class EventStream:
 
     def __enter__(self) -> EventStream:
         self._thread.start()
-        if not self._connected.wait(10.0) or self._error is not None:
+        if not self._connected.wait(PATIENCE_S) or self._error is not None:
             raise ConnectionError(f"Could not listen at {self._url}") from self._error
         return self
 
@@ -46,7 +47,7 @@ class EventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(10.0)
+        self._thread.join(PATIENCE_S)
 
     def received(self, kind: str | None = None) -> list[Event]:
         """What came so far, all or of one type."""

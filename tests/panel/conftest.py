@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from playwright.sync_api import Browser
 
 from host.base import Place
@@ -80,7 +81,7 @@ def comfyui(
     comfyui.start(stage.base, environment=stage.environment, arguments=front_end_arguments)
     yield comfyui
     for child in comfyui.kill():
-        child.wait(30)
+        child.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="package")

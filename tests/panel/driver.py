@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from patience import PATIENCE_S
 from playwright.sync_api import Locator, Page, expect
 
 from host.server import ComfyUI
 
 TAB = "comfy-env"
-#: A build of a small pack takes some seconds; a busy machine some more.
-BUILD_MS = 60_000
-#: What the page does by itself after the server said something.
-SOON_MS = 15_000
 UNDER_WAY = ("queued", "building", "verifying")
 TAB_ENTRY = "app.extensionManager.sidebarTab.sidebarTabs.find((tab) => tab.id === 'comfy-env')"
 
@@ -23,7 +20,6 @@ class Driver:
     def __init__(self, page: Page, comfyui: ComfyUI) -> None:
         self.page = page
         self.comfyui = comfyui
-        page.set_default_timeout(SOON_MS)
 
     # --- the tab ----------------------------------------------------------------------------------------------------
 
@@ -39,7 +35,7 @@ class Driver:
     def open_tab(self) -> None:
         if not self.root.is_visible():
             self.tab_button.click()
-        expect(self.root.get_by_role("tab", name="Packs")).to_be_visible(timeout=SOON_MS)
+        expect(self.root.get_by_role("tab", name="Packs")).to_be_visible()
 
     def close_tab(self) -> None:
         self.tab_button.click()
@@ -170,7 +166,7 @@ class Driver:
 
     def wait_for_site(self, pack: str, *states: str) -> dict[str, Any]:
         self.comfyui.wait_until(
-            lambda: self.comfyui.sites()[pack]["state"] in states, BUILD_MS / 1000, f"{pack} to be {states}"
+            lambda: self.comfyui.sites()[pack]["state"] in states, PATIENCE_S, f"{pack} to be {states}"
         )
         return self.comfyui.sites()[pack]
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from patience import PATIENCE_S
 from playwright.sync_api import Browser, expect
 
 from host.base import Place
 from host.browser import load_page
 from host.installation import Installation
 from host.server import ComfyUI
-from panel.driver import BUILD_MS, SOON_MS, Driver
+from panel.driver import Driver
 from panel.stage import SCRIPTED, WORKS, node_of
 
 OTHER_TAB = """() => app.extensionManager.registerSidebarTab({
@@ -47,14 +48,14 @@ def test_a_restart_of_the_server_is_noticed_and_made_up_for(
 ) -> None:
     panel.make_ready(WORKS)
     for child in comfyui.kill():
-        child.wait(30)
+        child.wait(PATIENCE_S)
     banner = panel.root.locator(".note").filter(has_text="The connection to ComfyUI is lost")
-    expect(banner).to_be_visible(timeout=SOON_MS)
+    expect(banner).to_be_visible()
 
     comfyui.start(stage.base, environment=stage.environment, arguments=front_end_arguments, port=comfyui.port)
 
     # A server that has just started is slow on a busy machine.
-    expect(banner).to_have_count(0, timeout=BUILD_MS)
+    expect(banner).to_have_count(0)
     expect(panel.card(WORKS)).to_contain_text("Ready")
     panel.wait_for_node(node_of(WORKS))
     panel.put_on_canvas(node_of(WORKS), text="after the restart")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.processes import Child, clean_environment, spawn, stop
 
@@ -24,7 +25,7 @@ def started() -> Iterator[list[Child]]:
     yield children
     for child in children:
         child.kill_tree()
-        child.wait(5)
+        child.wait(PATIENCE_S)
         if child.popen.stdout is not None:
             child.popen.stdout.close()
 
@@ -73,8 +74,8 @@ def test_child_that_leaves_when_asked_keeps_its_exit_code(started: list[Child]) 
 def test_leftover_grandchild_is_killed_when_its_parent_ends(started: list[Child]) -> None:
     child = run(started, "import subprocess; print(subprocess.Popen(['sleep', '100']).pid, flush=True)")
     grandchild = int(first_line(child))
-    assert child.wait(5) == 0
-    deadline = time.monotonic() + 2
+    assert child.wait(PATIENCE_S) == 0
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             os.kill(grandchild, 0)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, PROMPTLY_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUCK_IN_C = "import re; re.match('(a+)+$', 'a' * 60 + 'b')"
@@ -55,7 +56,7 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def seconds_until_gone(pids: list[int], patience_s: float = 5.0) -> float:
+def seconds_until_gone(pids: list[int], patience_s: float = PATIENCE_S) -> float:
     start = time.monotonic()
     while any(is_running(pid) for pid in pids):
         assert time.monotonic() - start < patience_s, [pid for pid in pids if is_running(pid)]
@@ -68,14 +69,14 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and
 
 @pytest.mark.parametrize("watcher", [False, True], ids=["signal", "watching shell"])
 @pytest.mark.parametrize("busy", [STUCK_IN_C, "import time; time.sleep(100)"], ids=["stuck in C", "asleep"])
-def test_killed_owner_takes_child_and_grandchild_along_within_a_second(busy: str, watcher: bool) -> None:
+def test_killed_owner_takes_child_and_grandchild_along_promptly(busy: str, watcher: bool) -> None:
     with owner(busy, "time.sleep(100)", watcher=watcher) as host:
         assert host.stdout is not None
         pids = [int(word) for word in host.stdout.readline().split()]
         assert len(pids) == 2 and all(is_running(pid) for pid in pids)
         host.send_signal(signal.SIGKILL)
         host.wait()
-        assert seconds_until_gone(pids) < 1.0
+        assert seconds_until_gone(pids) < PROMPTLY_S
 
 
 def test_owner_that_returns_normally_leaves_nothing_behind() -> None:
@@ -83,16 +84,16 @@ def test_owner_that_returns_normally_leaves_nothing_behind() -> None:
         assert host.stdout is not None
         pids = [int(word) for word in host.stdout.readline().split()]
         host.wait()
-        assert seconds_until_gone(pids) < 1.0
+        assert seconds_until_gone(pids) < PROMPTLY_S
 
 
 def test_watching_shell_leaves_when_the_child_has_ended() -> None:
-    with owner("pass", "child.wait(5); print(child._tether._watcher, flush=True)", watcher=True) as host:
+    with owner("pass", "child.wait(60); print(child._tether._watcher, flush=True)", watcher=True) as host:
         assert host.stdout is not None
         pids = [int(word) for word in host.stdout.readline().split()]
         assert host.stdout.readline().strip() == "None"
-        assert host.wait(5) == 0
-        assert seconds_until_gone(pids) < 1.0
+        assert host.wait(PATIENCE_S) == 0
+        assert seconds_until_gone(pids) < PROMPTLY_S
 
 
 def test_lifeline_is_not_inherited_by_unrelated_children() -> None:

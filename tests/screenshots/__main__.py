@@ -17,7 +17,7 @@ from host.base import PACKS, REPOSITORY, make_base
 from host.browser import find_browser, launch, load_page
 from host.installation import prepare, prepare_front_end
 from host.server import ComfyUI
-from panel.driver import BUILD_MS, Driver
+from panel.driver import Driver
 from screenshots.picture import take
 
 FRONT_END = "1.58.1"
@@ -126,28 +126,26 @@ class Session:
         self._build(READY)
         article = self._panel.open_pack(READY)
         self._panel.log_of(READY)
-        expect(article.locator("[role=progressbar][aria-valuenow]:not([aria-valuenow='0'])")).to_be_visible(
-            timeout=BUILD_MS
-        )
+        expect(article.locator("[role=progressbar][aria-valuenow]:not([aria-valuenow='0'])")).to_be_visible()
         self._take("panel-building")
-        expect(article).to_contain_text("Ready", timeout=BUILD_MS)
+        expect(article).to_contain_text("Ready")
 
     def _packs(self) -> None:
         """Two that are ready, one that is being built, one that nobody built yet."""
         self._build(BUILT_SECOND)
-        expect(self._panel.card(BUILT_SECOND)).to_contain_text("Ready", timeout=BUILD_MS)
+        expect(self._panel.card(BUILT_SECOND)).to_contain_text("Ready")
         self._dismiss_messages()
         self._build(BUILT_LAST)
         bar = self._panel.card(BUILT_LAST).locator(
             "[role=progressbar][aria-valuenow]:not([aria-valuenow='0'])"
         )
-        expect(bar).to_be_visible(timeout=BUILD_MS)
+        expect(bar).to_be_visible()
         self._take("panel-packs")
-        expect(self._panel.card(BUILT_LAST)).to_contain_text("Ready", timeout=BUILD_MS)
+        expect(self._panel.card(BUILT_LAST)).to_contain_text("Ready")
 
     def _failed(self) -> None:
         self._build(BROKEN)
-        expect(self._panel.card(BROKEN)).to_contain_text("Failed", timeout=BUILD_MS)
+        expect(self._panel.card(BROKEN)).to_contain_text("Failed")
         self._dismiss_messages()
         self._panel.open_pack(BROKEN)
         self._take("panel-failed")
@@ -184,7 +182,7 @@ class Session:
     def _disk(self) -> None:
         disk = self._panel.section("Disk")
         self._panel.wait_until_calm()
-        expect(disk.get_by_role("img").first).to_be_visible(timeout=BUILD_MS)
+        expect(disk.get_by_role("img").first).to_be_visible()
         self._take("panel-disk")
 
     def _settings(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as of_hypothesis
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 
 from comfy_env_core.environments.locks import settings_lock
 from comfy_env_core.environments.store import Store
@@ -231,6 +232,6 @@ def test_processes_that_write_at_once_lose_nothing_of_each_other(store: Store) -
         subprocess.Popen([sys.executable, "-c", _WRITER, str(store.root), name, *values], cwd=REPOSITORY)
         for name in ("max_workers", "idle_timeout_s")
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=PATIENCE_S) for writer in writers] == [0, 0]
     assert in_file(store) == {"foreign": {"kept": True}, "max_workers": 24, "idle_timeout_s": 24}
     assert sorted(path.name for path in store.root.iterdir()) == ["locks", "settings.json"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.assembly import root_module_name
 from comfy_env_core.building.engines.contract import BuiltEnvironment, Package
@@ -160,7 +161,7 @@ def echo(manager: Manager, site: str, text: str) -> Any:
         "kwargs": {"text": text},
         "context": {"prompt_id": None, "node_id": None, "list_index": None},
     }
-    return manager.run(runtime, request).result(timeout_s=30)
+    return manager.run(runtime, request).result(timeout_s=PATIENCE_S)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.environments.states import SiteState
 from comfy_env_core.manager import BuildMode, Manager
 from comfy_env_core.sites import freshness
 from comfy_env_core.sites.failure import SiteNotReady
 
-WAIT_S = 60.0
 #: The file says which code runs.
 NODE = """
     class Echo:
@@ -46,7 +46,7 @@ def look_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
 def manager(house: House) -> Manager:
     house.pack("pack", __init__=NODE.replace("VERSION", "one"))
     manager: Manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     return manager
 
 
@@ -94,7 +94,7 @@ def test_changed_source_is_described_anew_at_the_next_start_of_comfyui(
     manager.shutdown()
     house.pack("pack", __init__=NODE.replace("VERSION", "three"))
     again = house.open()
-    assert again.wait(WAIT_S)
+    assert again.wait(PATIENCE_S)
     assert run_echo(again, "pack", "a") == ("a from three",)
     assert notice(again) is None
 
@@ -120,7 +120,7 @@ def test_a_module_that_is_wanted_after_the_change_comes_from_new_code_alone(
     )
     runtime = manager.sites["pack"]
     assert runtime.describe_for_host(runtime.module_name_of(root / "extra.py")) is None
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert runtime.wait_for_description(runtime.module_name_of(root / "extra.py")) is not None
     assert pid_of(manager) != pid
     assert run_echo(manager, "pack", "b") == ("b from three",)
@@ -146,7 +146,7 @@ def test_a_deleted_environment_is_built_anew(
     with caplog.at_level(logging.WARNING), pytest.raises(SiteNotReady, match=r"still|not built"):
         run_echo(manager, "pack", "b")
     assert "its environment was deleted while ComfyUI runs; it is built anew" in caplog.text
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert run_echo(manager, "pack", "c") == ("c from one",)
     assert house.engine.builds == 2
 
@@ -154,7 +154,7 @@ def test_a_deleted_environment_is_built_anew(
 def test_a_deleted_environment_is_not_built_where_building_is_off(house: House, run_echo: Echo) -> None:
     house.pack("pack", __init__=NODE)
     first = house.open()
-    assert first.wait(WAIT_S)
+    assert first.wait(PATIENCE_S)
     first.shutdown()
     manager = house.open(BuildMode.OFF)
     shutil.rmtree(house.store.root / f"_env_{manager.sites['pack'].status().environment_id}")
@@ -170,7 +170,7 @@ def test_an_environment_deleted_between_two_starts_is_built_and_serves(
     manager.shutdown()
     shutil.rmtree(environment)
     again = house.open()
-    assert again.wait(WAIT_S)
+    assert again.wait(PATIENCE_S)
     assert run_echo(again, "pack", "a") == ("a from one",)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.environments.states import SiteState
 
@@ -21,7 +22,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pack_that_needs_a_gpu_at_its_import_fails_with_the_reason_beside_it(house: House) -> None:
     house.pack("needy", config=CONFIG, __init__="import flash_attn\nNODE_CLASS_MAPPINGS = {}\n")
     manager = house.open()
-    assert manager.wait(60)
+    assert manager.wait(PATIENCE_S)
     status = manager.sites["needy"].status()
     assert status.state is SiteState.FAILED
     assert "flash_attn" in str(status.failure)
@@ -32,7 +33,7 @@ def test_a_pack_that_needs_a_gpu_at_its_import_fails_with_the_reason_beside_it(h
 def test_other_packs_are_ready_and_say_what_they_do_without_also_at_the_next_start(house: House) -> None:
     house.pack("mesh", config=CONFIG)
     manager = house.open()
-    assert manager.wait(60)
+    assert manager.wait(PATIENCE_S)
     assert manager.sites["mesh"].state is SiteState.READY
     assert manager.sites["mesh"].status().left_out == ("flash-attn", "gsplat")
     later = house.open()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.building.plan import BuildPlan
 from comfy_env_core.environments.installs import read_installs
@@ -21,8 +21,6 @@ from comfy_env_core.sites.failure import SiteNotReady
 from comfy_env_core.sites.planning import Planner
 from comfy_env_core.sites.record import record_path
 from comfy_env_core.supervision import WorkerCrashed
-
-WAIT_S = 60.0
 
 House = Any  # the fixture's class; conftest modules cannot be imported by name
 Echo = Callable[[Manager, str, str], Any]
@@ -34,7 +32,7 @@ def failure_text(manager: Manager, site: str) -> str:
 
 
 def assert_ready(manager: Manager) -> None:
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert {
         site.id: str(site.failure) for site in manager.sites.values() if site.state is not SiteState.READY
     } == {}
@@ -48,7 +46,7 @@ def test_broken_toml_fails_its_pack_with_file_and_line_and_no_other(house: House
     house.pack("bad", config='python = "3.11\n')
     house.pack("good")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     text = failure_text(manager, "bad")
     assert "comfy-env.toml" in text and "line 1" in text
     assert manager.sites["good"].state is SiteState.READY
@@ -58,7 +56,7 @@ def test_requirement_that_does_not_exist_fails_its_pack_with_remedy_and_log(hous
     house.pack("bad", config='[pypi-dependencies]\nmissing = "*"\n')
     house.pack("good")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     failure = manager.sites["bad"].failure
     assert failure is not None and failure.cause == "no_such_package"
     assert failure.remedy and failure.log_path is not None and failure.log_path.is_file()
@@ -70,7 +68,7 @@ def test_pack_that_raises_on_import_fails_but_its_environment_is_done(house: Hou
     house.pack("bad", __init__="raise RuntimeError('no luck today')")
     house.pack("good")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert "no luck today" in failure_text(manager, "bad")
     log_path = manager.sites["bad"].failure.log_path
     assert "RuntimeError: no luck today" in log_path.read_text() and "__init__.py" in log_path.read_text()
@@ -83,7 +81,7 @@ def test_pack_that_raises_on_import_fails_but_its_environment_is_done(house: Hou
 def test_pack_that_exits_on_import_fails_and_its_log_is_named(house: House) -> None:
     house.pack("bad", __init__="import os\nprint('last words', flush=True)\nos._exit(3)")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     text = failure_text(manager, "bad")
     assert "exit code 3" in text and "last words" in text
 
@@ -91,7 +89,7 @@ def test_pack_that_exits_on_import_fails_and_its_log_is_named(house: House) -> N
 def test_pack_that_hangs_on_import_is_ended_after_its_time(house: House) -> None:
     house.pack("bad", __init__="import threading\nthreading.Event().wait()")
     manager = house.open(import_timeout_s=1.0)
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     failure = manager.sites["bad"].failure
     assert failure is not None and failure.cause == "timed_out"
     assert worker_pids(manager) == []
@@ -100,7 +98,7 @@ def test_pack_that_hangs_on_import_is_ended_after_its_time(house: House) -> None
 def test_node_of_a_failed_pack_says_what_is_wrong(house: House, run_echo: Echo) -> None:
     house.pack("bad", config='[pypi-dependencies]\nmissing = "*"\n')
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     with pytest.raises(SiteNotReady, match=r"no package 'missing'.*Correct the name"):
         run_echo(manager, "bad", "hello")
 
@@ -108,7 +106,7 @@ def test_node_of_a_failed_pack_says_what_is_wrong(house: House, run_echo: Echo) 
 def test_states_follow_the_way_from_file_to_ready(house: House, run_echo: Echo) -> None:
     house.pack("pack")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert house.history.states["pack"] == ["building", "describing", "ready"]
     assert manager.sites["pack"].status().nodes == ("Echo",)
     assert run_echo(manager, "pack", "hello") == ("hello!",)
@@ -118,7 +116,7 @@ def test_which_environment_is_built_is_told_before_it_is_built(house: House) -> 
     """A page finds the build that a site waits for by this id, which is known only some time after the site began."""
     house.pack("pack")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     building = [
         site.environment_id for site in house.history.told["pack"] if site.state is SiteState.BUILDING
     ]
@@ -155,14 +153,14 @@ def test_no_worker_starts_before_comfyui_loads_packs(house: House) -> None:
     assert not runtime.wait_until_settled(timeout_s=3.0)
     assert manager.workers.status()["workers"] == []
     manager.allow_workers()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
 
 
 def test_packs_with_the_same_file_share_the_environment_but_no_process(house: House, run_echo: Echo) -> None:
     house.pack("one")
     house.pack("two")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert house.engine.builds == 1
     assert manager.sites["one"].environment == manager.sites["two"].environment
     assert run_echo(manager, "one", "a") == ("a!",) and run_echo(manager, "two", "b") == ("b!",)
@@ -175,7 +173,7 @@ def test_changed_source_is_described_anew_without_a_build(house: House) -> None:
     source = (root / "__init__.py").read_text()
     (root / "__init__.py").write_text(source.replace('"Echo": Echo', '"Echo": Echo, "Again": Echo'))
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert manager.sites["pack"].status().nodes == ("Again", "Echo")
     assert house.engine.builds == 1
 
@@ -187,7 +185,7 @@ def test_changed_file_is_built_while_the_old_environment_serves(house: House, ru
     manager = house.open(workers=False)
     assert run_echo(manager, "pack", "old") == ("old!",)
     manager.allow_workers()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert house.engine.builds == 2
     assert run_echo(manager, "pack", "new") == ("new!",)
 
@@ -197,7 +195,7 @@ def test_lost_environment_is_built_again(house: House) -> None:
     assert_ready(house.open())
     shutil.rmtree(next(house.store.environments()).directory)
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert manager.sites["pack"].state is SiteState.READY
     assert house.engine.builds == 2
 
@@ -210,7 +208,7 @@ def test_known_nodes_of_a_lost_environment_stay_known_and_say_why_they_cannot_ru
     shutil.rmtree(next(house.store.environments()).directory)
     house.pack("pack", config='[pypi-dependencies]\nmissing = "*"\n')
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     runtime = manager.sites["pack"]
     assert runtime.state is SiteState.FAILED
     assert runtime.describe_for_host(runtime.own_module_name) is not None
@@ -223,7 +221,7 @@ def test_damaged_record_costs_a_description_and_nothing_else(house: House) -> No
     assert_ready(house.open())
     record_path(house.store.descriptions_dir, root).write_text("{not json")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert manager.sites["pack"].state is SiteState.READY
     assert house.engine.builds == 1
 
@@ -233,7 +231,7 @@ def test_store_whose_records_cannot_be_written_still_serves(house: House, run_ec
     house.store.root.mkdir()
     house.store.descriptions_dir.write_text("a file where a directory should be")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert run_echo(manager, "pack", "a") == ("a!",)
 
 
@@ -241,7 +239,7 @@ def test_module_that_the_host_wants_later_is_described_then(house: House) -> Non
     later = "class Later:\n    FUNCTION = 'f'\n    RETURN_TYPES = ()\n"
     root = house.pack("pack", __init__="NODE_CLASS_MAPPINGS = {}", extra=later)
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     runtime = manager.sites["pack"]
     name = runtime.module_name_of(root / "extra.py")
     assert runtime.describe_for_host(name) is None
@@ -252,7 +250,7 @@ def test_module_that_the_host_wants_later_is_described_then(house: House) -> Non
 def test_killed_worker_fails_the_call_and_the_next_call_has_a_new_one(house: House, run_echo: Echo) -> None:
     house.pack("pack")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     run_echo(manager, "pack", "warm")
     (pid,) = worker_pids(manager)
     runtime = manager.sites["pack"]
@@ -260,7 +258,7 @@ def test_killed_worker_fails_the_call_and_the_next_call_has_a_new_one(house: Hou
     assert pool_worker is not None
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerCrashed, match="SIGKILL"):
-        pool_worker.call("ping").result(timeout_s=10)
+        pool_worker.call("ping").result(timeout_s=PATIENCE_S)
     assert run_echo(manager, "pack", "again") == ("again!",)
     assert worker_pids(manager) != [pid] and runtime.state is SiteState.READY
 
@@ -277,7 +275,7 @@ def test_pack_that_may_not_be_written_is_served(house: House, tmp_path: Path, ru
     """A directory where the link would go stands for a read-only pack: root may write anywhere."""
     root = house.pack("pack")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     (link,) = [path for path in root.iterdir() if path.name.startswith("_env_")]
     assert link.is_symlink()
     assert {path.name for path in root.iterdir()} == {"__init__.py", "comfy-env.toml", link.name}
@@ -288,7 +286,7 @@ def test_pack_that_may_not_be_written_is_served(house: House, tmp_path: Path, ru
 def test_shutdown_leaves_no_process(house: House, run_echo: Echo) -> None:
     house.pack("pack")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     run_echo(manager, "pack", "warm")
     (pid,) = worker_pids(manager)
     manager.shutdown()
@@ -304,7 +302,7 @@ def test_environments_that_this_comfyui_uses_are_on_record_for_garbage_collectio
     assert house.open(prepare=False).wait(0) is False
     assert read_installs(house.store) == (), "nothing is chosen yet, and no store is made for nothing"
     manager = house.open()
-    assert manager.wait(60)
+    assert manager.wait(PATIENCE_S)
     (install,) = read_installs(house.store)
     used = manager.sites["first"].environment
     assert used is not None
@@ -315,7 +313,7 @@ def test_environments_that_this_comfyui_uses_are_on_record_for_garbage_collectio
 def test_failed_pack_is_built_by_its_corrected_file_without_a_restart(house: House, run_echo: Echo) -> None:
     root = house.pack("pack", config='[pypi-dependencies]\nmissing = "*"\n')
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert "There is no package 'missing'" in failure_text(manager, "pack")
     (root / "comfy-env.toml").write_text("")
     manager.upkeep.build([manager.sites["pack"]])
@@ -329,7 +327,7 @@ def test_file_that_was_broken_while_comfyui_runs_fails_with_its_line_when_it_is_
     assert_ready(manager)
     (root / "comfy-env.toml").write_text("python = 3.10\n")
     manager.upkeep.build([manager.sites["pack"]])
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert "line 1" in failure_text(manager, "pack")
 
 
@@ -348,7 +346,7 @@ def test_what_was_clicked_last_overtakes_what_waits(house: House) -> None:
 
     def begin(plan: BuildPlan) -> None:
         started.append(plan.env_vars["NAME"])
-        assert places.acquire(timeout=WAIT_S)
+        assert places.acquire(timeout=PATIENCE_S)
 
     house.engine.before_build = begin
     manager = house.open()
@@ -366,14 +364,14 @@ def test_what_was_clicked_last_overtakes_what_waits(house: House) -> None:
 def test_a_build_that_is_cancelled_can_be_asked_for_again(house: House) -> None:
     house.pack("pack")
     gate = threading.Event()
-    house.engine.before_build = lambda plan: gate.wait(WAIT_S)
+    house.engine.before_build = lambda plan: gate.wait(PATIENCE_S)
     manager = house.open()
     eventually(lambda: house.engine.builds == 1)
     environment = manager.sites["pack"].environment
     assert environment is not None
     assert manager.upkeep.cancel(environment.id)
     gate.set()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert "was cancelled" in failure_text(manager, "pack")
     assert not manager.upkeep.cancel(environment.id), "nothing is under way any more"
     manager.upkeep.build(manager.sites.values())
@@ -389,6 +387,6 @@ def test_mistake_of_ours_while_planning_is_not_told_as_the_packs(
     monkeypatch.setattr(Planner, "plan", mistaken)
     house.pack("pack")
     manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert "mistake in comfy-env manager: KeyError" in failure_text(manager, "pack")
     assert manager.sites["pack"].failure.cause == "internal"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.environments.removal import EnvironmentBusy
 from comfy_env_core.environments.states import SiteState
@@ -17,7 +17,6 @@ from comfy_env_core.sites import freshness
 from comfy_env_core.sites.failure import SiteNotReady
 from comfy_env_core.sites.runtime import SiteRuntime
 
-WAIT_S = 60.0
 #: The node says which prefix it runs in, and waits for a file if it is told its name.
 NODE = """
     import os, sys, time
@@ -50,7 +49,7 @@ def look_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
 def manager(house: House) -> Manager:
     house.pack("pack", __init__=NODE)
     manager: Manager = house.open()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     return manager
 
 
@@ -66,7 +65,7 @@ def prefix(manager: Manager, number: int) -> tuple[str]:
 
 def rebuild(manager: Manager) -> None:
     (job,) = manager.upkeep.rebuild([site(manager)])
-    assert job.wait(WAIT_S).error is None
+    assert job.wait(PATIENCE_S).error is None
 
 
 def settled_in(manager: Manager, number: int) -> bool:
@@ -84,7 +83,7 @@ def test_a_node_that_runs_ends_in_the_old_build_and_the_next_worker_starts_in_th
     rebuild(manager)
     assert site(manager).state is SiteState.READY
     (tmp_path / "go").touch()
-    held.join(WAIT_S)
+    held.join(PATIENCE_S)
     assert answers == [prefix(manager, 1)]
     assert run_echo(manager, "pack", "") == prefix(manager, 1), "its worker goes on"
     manager.workers.stop("pack")
@@ -110,7 +109,7 @@ def test_nodes_that_were_described_in_an_earlier_build_are_described_anew_at_the
     assert environment is not None
     other = house.open(workers=False, prepare=False)
     (job,) = other.upkeep.rebuild([site(other)])
-    assert job.wait(WAIT_S).error is None
+    assert job.wait(PATIENCE_S).error is None
     other.shutdown()
     again = house.open(workers=False)
     assert site(again).state in (SiteState.STALE, SiteState.DESCRIBING)
@@ -141,11 +140,11 @@ def test_an_environment_is_not_deleted_under_a_node_that_runs_and_can_be_built_a
     with pytest.raises(EnvironmentBusy, match="nodes of 'pack' run or are prepared in "):
         manager.upkeep.delete(environment.id)
     (tmp_path / "go").touch()
-    held.join(WAIT_S)
+    held.join(PATIENCE_S)
     manager.upkeep.delete(environment.id)
     assert not environment.directory.exists()
     with pytest.raises(SiteNotReady, match="it was deleted"):
         run_echo(manager, "pack", "")
     manager.prepare()
-    assert manager.wait(WAIT_S)
+    assert manager.wait(PATIENCE_S)
     assert run_echo(manager, "pack", "") == prefix(manager, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakepack import node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from workers import StartWorker
 
 from comfy_env_core.supervision import Worker, WorkerCrashed
@@ -118,7 +118,7 @@ def worker(tmp_path: Path, start_worker: StartWorker) -> Worker:
 
 
 def run(worker: Worker, function: str, *args: Any) -> Any:
-    return worker.call("run", request(worker.spec.module_name, function, *args)).result(20)
+    return worker.call("run", request(worker.spec.module_name, function, *args)).result(PATIENCE_S)
 
 
 @pytest.mark.parametrize(

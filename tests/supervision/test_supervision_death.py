@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for, write_pack
+from patience import PATIENCE_S, PROMPTLY_S
 from workers import StartWorker
 
 from comfy_env_core.environments.states import WorkerState
@@ -41,7 +42,7 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_for(condition: object, patience_s: float = 5.0) -> float:
+def wait_for(condition: object, patience_s: float = PATIENCE_S) -> float:
     start = time.monotonic()
     while not condition():  # type: ignore[operator]
         assert time.monotonic() - start < patience_s
@@ -49,9 +50,7 @@ def wait_for(condition: object, patience_s: float = 5.0) -> float:
     return time.monotonic() - start
 
 
-def test_worker_crash_fails_every_pending_call_within_a_second(
-    tmp_path: Path, start_worker: StartWorker
-) -> None:
+def test_worker_crash_fails_every_pending_call_promptly(tmp_path: Path, start_worker: StartWorker) -> None:
     pack = node_pack(tmp_path, SLEEP)
     lines: list[str] = []
     worker = start_worker(spec_for(pack), on_output=lambda spec, line: lines.append(line))
@@ -62,10 +61,10 @@ def test_worker_crash_fails_every_pending_call_within_a_second(
     start = time.monotonic()
     for call in calls:
         with pytest.raises(WorkerCrashed, match="SIGKILL") as caught:
-            call.result(5)
+            call.result(PATIENCE_S)
         assert "sleeping now" in caught.value.tail
         assert str(worker.spec.log_path) in str(caught.value)
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < PROMPTLY_S
     assert worker.state is WorkerState.CRASHED
     with pytest.raises(WorkerStopped, match="not running"):
         worker.call("ping")
@@ -75,7 +74,7 @@ def test_segmentation_fault_reports_the_python_stack(tmp_path: Path, start_worke
     pack = node_pack(tmp_path, "def run(self):\n    import ctypes\n    ctypes.string_at(0)\n")
     worker = start_worker(spec_for(pack))
     with pytest.raises(WorkerCrashed, match="SIGSEGV") as caught:
-        worker.call("run", request(worker.spec.module_name, "run")).result(10)
+        worker.call("run", request(worker.spec.module_name, "run")).result(PATIENCE_S)
     report = "\n".join(caught.value.tail)
     assert "Segmentation fault" in report
     assert f'{pack}/__init__.py", line' in report
@@ -85,7 +84,7 @@ def test_node_that_calls_os_exit_is_reported_with_its_code(tmp_path: Path, start
     pack = node_pack(tmp_path, "def run(self):\n    import os\n    print('last words')\n    os._exit(3)\n")
     worker = start_worker(spec_for(pack))
     with pytest.raises(WorkerCrashed, match=r"exit code 3(.|\n)*last words"):
-        worker.call("run", request(worker.spec.module_name, "run")).result(10)
+        worker.call("run", request(worker.spec.module_name, "run")).result(PATIENCE_S)
 
 
 def test_pool_starts_a_crashed_worker_again(tmp_path: Path, services: RecordingServices) -> None:
@@ -98,11 +97,11 @@ def test_pool_starts_a_crashed_worker_again(tmp_path: Path, services: RecordingS
         first = pool.get(spec)
         pid = first.pid
         with pytest.raises(WorkerCrashed):
-            first.call("run", request(spec.module_name, "die")).result(10)
+            first.call("run", request(spec.module_name, "die")).result(PATIENCE_S)
         assert pool.running(spec.site_id) is None
         second = pool.get(spec)
         assert second.pid != pid
-        assert second.call("run", request(spec.module_name, "run")).result(10) == 5
+        assert second.call("run", request(spec.module_name, "run")).result(PATIENCE_S) == 5
         assert [worker.state for worker in pool.workers()] == [WorkerState.IDLE]
     finally:
         pool.stop_all()
@@ -142,8 +141,8 @@ def test_call_that_ignores_cancel_ends_with_its_worker(tmp_path: Path, start_wor
     other = worker.call("ping")
     call.cancel(kill_after_s=0.3)
     with pytest.raises(WorkerStopped, match=r"did not react to cancel within 0.3 s"):
-        call.result(10)
-    assert other.wait(5)
+        call.result(PATIENCE_S)
+    assert other.wait(PATIENCE_S)
     assert worker.state is WorkerState.STOPPED
     assert pid is not None and not is_running(pid)
 
@@ -152,7 +151,7 @@ def test_import_that_hangs_is_stopped_by_its_deadline(tmp_path: Path, start_work
     pack = write_pack(tmp_path, {"__init__.py": "while True:\n    pass\n"})
     worker = start_worker(spec_for(pack))
     with pytest.raises(WorkerTimedOut, match=r"took longer than 0.5 s for 'describe'"):
-        worker.call("describe", [worker.spec.module_name], timeout_s=0.5).result(20)
+        worker.call("describe", [worker.spec.module_name], timeout_s=0.5).result(PATIENCE_S)
     assert worker.state is WorkerState.STOPPED
 
 
@@ -206,7 +205,7 @@ time.sleep(100)
 @pytest.mark.parametrize(
     "busy", ["re.match('(a+)+$', 'a' * 60 + 'b')", "time.sleep(100)"], ids=["stuck in C", "asleep"]
 )
-def test_killed_host_takes_worker_and_grandchild_along_within_a_second(tmp_path: Path, busy: str) -> None:
+def test_killed_host_takes_worker_and_grandchild_along_promptly(tmp_path: Path, busy: str) -> None:
     pack = node_pack(
         tmp_path,
         f"""
@@ -224,7 +223,7 @@ def test_killed_host_takes_worker_and_grandchild_along_within_a_second(tmp_path:
         assert len(pids) == 2 and all(is_running(pid) for pid in pids)
         host.kill()
         host.wait()
-        assert wait_for(lambda: not any(is_running(pid) for pid in pids)) < 1.0
+        assert wait_for(lambda: not any(is_running(pid) for pid in pids)) < PROMPTLY_S
 
 
 def test_stopping_lets_exit_handlers_run(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -234,7 +233,7 @@ def test_stopping_lets_exit_handlers_run(tmp_path: Path, start_worker: StartWork
         {"__init__.py": f"import atexit, pathlib\natexit.register(pathlib.Path({str(mark)!r}).touch)\n"},
     )
     worker = start_worker(spec_for(pack))
-    worker.call("describe", [worker.spec.module_name]).result(10)
+    worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
     worker.stop()
     assert mark.exists()
     assert worker.state is WorkerState.STOPPED
@@ -262,12 +261,12 @@ def test_forked_child_of_a_node_neither_speaks_nor_keeps_the_connection(
     )
     lines: list[str] = []
     worker = start_worker(spec_for(pack), on_output=lambda spec, line: lines.append(line))
-    child = worker.call("run", request(worker.spec.module_name, "run")).result(10)
+    child = worker.call("run", request(worker.spec.module_name, "run")).result(PATIENCE_S)
     wait_for(lambda: any("child: PeerGone" in line for line in lines))
     start = time.monotonic()
     with pytest.raises(WorkerCrashed):
-        worker.call("run", request(worker.spec.module_name, "die")).result(5)
-    assert time.monotonic() - start < 1.0
+        worker.call("run", request(worker.spec.module_name, "die")).result(PATIENCE_S)
+    assert time.monotonic() - start < PROMPTLY_S
     wait_for(lambda: not is_running(child))
 
 
@@ -291,8 +290,8 @@ def test_output_floods_and_raw_writes_neither_block_nor_disturb_calls(
     )
     lines: list[str] = []
     worker = start_worker(spec_for(pack), on_output=lambda spec, line: lines.append(line))
-    assert worker.call("run", request(worker.spec.module_name, "run")).result(30) == 1
-    assert worker.call("ping").result(5)
+    assert worker.call("run", request(worker.spec.module_name, "run")).result(PATIENCE_S) == 1
+    assert worker.call("ping").result(PATIENCE_S)
     wait_for(lambda: any("from C" in line for line in lines))
     assert max(map(len, lines)) <= 64 * 1024
 
@@ -310,7 +309,7 @@ def test_sockets_and_pipes_are_not_inherited_by_programs_that_nodes_start(
         before="import subprocess, sys\n",
     )
     worker = start_worker(spec_for(pack))
-    listed = worker.call("run", request(worker.spec.module_name, "run")).result(10)
+    listed = worker.call("run", request(worker.spec.module_name, "run")).result(PATIENCE_S)
     assert "socket:" not in listed
 
 

@@ -11,6 +11,7 @@ import numpy
 import pytest
 from livenodes import BEFORE, BODY, Vae, VaeError
 from nodecalls import Nodes, eventually, in_thread, start_nodes
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.wire import Handle
@@ -42,7 +43,7 @@ def test_nobody_need_wait_for_a_node_that_uses_objects_of_the_host(nodes: Nodes)
     vae, done = Vae(), threading.Event()
     call = nodes("many", vae, 3)
     call.add_done_callback(lambda _: done.set())
-    assert done.wait(10)
+    assert done.wait(PATIENCE_S)
     assert call.result() == [0, 2, 4]
     assert threading.get_ident() not in vae.threads
 
@@ -106,13 +107,13 @@ def test_object_of_a_worker_answers_while_a_node_runs_and_right_after_it_was_cal
         mesh = nodes.get("mesh")
         call = nodes(node, mesh)
         mesh.open()  # a node that has not begun must not be waited for either
-        assert call.result(10) is True
+        assert call.result(PATIENCE_S) is True
 
 
 def test_object_answers_while_its_node_waits_for_the_host(nodes: Nodes) -> None:
     vae, mesh = Vae(), nodes.get("mesh")
     result = in_thread(lambda: nodes.get("call", vae.wait))
-    assert vae.entered.wait(10)
+    assert vae.entered.wait(PATIENCE_S)
     assert len(mesh) == 3 and mesh[1] == 2
     vae.may_leave.set()
     assert result() is None
@@ -124,7 +125,7 @@ def test_threads_of_the_host_can_wait_for_each_other_in_a_busy_worker(nodes: Nod
     results = [in_thread(mesh.meet) for _ in range(2)]
     assert [result() for result in results] == [True, True]
     mesh.open()
-    assert call.result(10)
+    assert call.result(PATIENCE_S)
 
 
 def test_many_threads_of_the_host_use_one_worker_at_once(nodes: Nodes) -> None:

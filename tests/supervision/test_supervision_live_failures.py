@@ -11,6 +11,7 @@ import livenodes
 import pytest
 from livenodes import Vae, VaeError
 from nodecalls import Nodes, in_thread
+from patience import PATIENCE_S, PROMPTLY_S
 
 from comfy_env_core.supervision import WorkerCrashed, WorkerTimedOut
 from comfy_env_core.wire import DeadHandle, RemoteError
@@ -57,8 +58,8 @@ def test_program_ending_exceptions_of_an_object_are_errors_of_the_node(nodes: No
 def test_node_cancelled_while_the_host_works_for_it_is_interrupted_afterwards(nodes: Nodes) -> None:
     vae = Vae()
     call = nodes("interrupted", vae)
-    result = in_thread(lambda: call.result(10))
-    assert vae.entered.wait(10)
+    result = in_thread(lambda: call.result(PATIENCE_S))
+    assert vae.entered.wait(PATIENCE_S)
     call.cancel()
     assert not call.done()
     vae.may_leave.set()
@@ -82,7 +83,7 @@ def test_deadline_ends_a_node_that_is_deep_in_nested_calls(nodes: Nodes) -> None
     start = time.monotonic()
     with pytest.raises(WorkerTimedOut, match=r"took longer than 0.5 s"):
         nodes.get("call", vae.call, sleep, timeout_s=0.5)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < PROMPTLY_S
     assert [type(error) for error in seen] == [DeadHandle]
 
 
@@ -92,7 +93,7 @@ def test_deadline_ends_a_node_that_is_deep_in_nested_calls(nodes: Nodes) -> None
 def test_worker_killed_while_the_host_works_for_its_node(nodes: Nodes) -> None:
     vae = Vae()
     result = in_thread(lambda: nodes.get("call", vae.wait))
-    assert vae.entered.wait(10)
+    assert vae.entered.wait(PATIENCE_S)
     _kill(nodes)
     vae.may_leave.set()
     with pytest.raises(WorkerCrashed, match="SIGKILL"):
@@ -128,7 +129,7 @@ def test_worker_killed_while_its_object_uses_the_host(nodes: Nodes) -> None:
 def test_every_thread_that_uses_a_worker_is_told_of_its_death(nodes: Nodes) -> None:
     vae, mesh = Vae(), nodes.get("mesh")
     results = [in_thread(mesh.sleep) for _ in range(4)] + [in_thread(lambda: mesh.call(vae.wait))]
-    assert vae.entered.wait(10)
+    assert vae.entered.wait(PATIENCE_S)
     _kill(nodes)
     vae.may_leave.set()
     for result in results:

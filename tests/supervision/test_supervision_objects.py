@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import pytest
 from nodecalls import Nodes, eventually, start_nodes
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.wire import DeadHandle, ForeignHandle, Handle, SegmentMemory
@@ -144,7 +145,7 @@ def test_environment_with_another_python_and_without_numpy_explains_too(two: Two
     shape = maker.get("shape", 10)
     with pytest.raises(ForeignHandle, match="numpy"):
         user.get("use", shape)
-    assert maker.get("same", user("keep", shape).result(10) and user.get("kept_one")) is True
+    assert maker.get("same", user("keep", shape).result(PATIENCE_S) and user.get("kept_one")) is True
 
 
 def test_object_of_a_dead_worker_is_a_dead_handle_everywhere(two: Two) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fakepack import node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from workers import StartWorker
 
 from comfy_env_core.supervision import Worker, WorkerCrashed
@@ -52,7 +52,7 @@ def records() -> Iterator[Records]:
 
 
 def run(worker: Worker, function: str = "run", *args: Any) -> Any:
-    return worker.call("run", request(worker.spec.module_name, function, *args)).result(60)
+    return worker.call("run", request(worker.spec.module_name, function, *args)).result(PATIENCE_S)
 
 
 def node(

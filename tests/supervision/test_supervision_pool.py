@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 from comfy_env_core.environments.states import WorkerState
 from comfy_env_core.supervision import IdlePolicy, Service, Worker, WorkerCrashed, WorkerPool, WorkerSpec
@@ -72,7 +72,7 @@ def specs(tmp_path: Path) -> dict[str, WorkerSpec]:
 
 
 def run(pool: WorkerPool, spec: WorkerSpec, function: str = "run") -> Any:
-    return pool.call(spec, "run", request(spec.module_name, function)).result(30)
+    return pool.call(spec, "run", request(spec.module_name, function)).result(PATIENCE_S)
 
 
 def running(pool: WorkerPool) -> set[str]:
@@ -267,7 +267,7 @@ def test_a_worker_that_only_described_its_nodes_counts_as_unused_until_one_runs(
     make_pool: MakePool, specs: dict[str, WorkerSpec]
 ) -> None:
     pool = make_pool()
-    pool.call(specs["a"], "describe", [specs["a"].module_name]).result(30)
+    pool.call(specs["a"], "describe", [specs["a"].module_name]).result(PATIENCE_S)
     worker = pool.running("a")
     assert worker is not None and not worker.statistics.was_used
     run(pool, specs["a"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.supervision import WorkerStartError
@@ -23,7 +24,7 @@ def test_worker_over_tcp_answers_and_carries_large_arrays(tmp_path: Path, start_
     worker = start_worker(spec_for(node_pack(tmp_path, ECHO)), transport=LoopbackTransport)
     image = numpy.random.default_rng(1).random((256, 256, 3), dtype=numpy.float32)
     assert numpy.array_equal(
-        worker.call("run", request(worker.spec.module_name, "run", image)).result(20), image
+        worker.call("run", request(worker.spec.module_name, "run", image)).result(PATIENCE_S), image
     )
 
 
@@ -46,8 +47,8 @@ def test_stranger_on_the_port_is_hung_up_on_and_the_worker_still_connects(
         return opened
 
     worker = start_worker(spec_for(node_pack(tmp_path, ECHO)), transport=transport)
-    assert worker.call("run", request(worker.spec.module_name, "run", 3)).result(10) == 3
-    assert hung_up.wait(5)
+    assert worker.call("run", request(worker.spec.module_name, "run", 3)).result(PATIENCE_S) == 3
+    assert hung_up.wait(PATIENCE_S)
 
 
 def test_port_is_closed_once_the_worker_is_connected(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -77,15 +78,18 @@ def test_older_and_newer_pythons_run_nodes_and_say_what_arrays_need(
 ) -> None:
     pack = node_pack(tmp_path, ECHO + "\nasync def later(self, value):\n    return value * 2\n")
     worker = start_worker(spec_for(pack, python=bare_python))
-    described = worker.call("describe", [worker.spec.module_name]).result(20)
+    described = worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
     assert described["python"] == worker.statistics.python_version != sys.version.split()[0]
     values = [1, 2**70, "a\ud800", (1, (2,)), {None: {3}}, 1.5, b"x", Path("/a"), slice(1, 2), 1j]
-    assert worker.call("run", request(worker.spec.module_name, "run", values)).result(10) == values
-    assert worker.call("run", request(worker.spec.module_name, "later", 4)).result(10) == 8
+    assert worker.call("run", request(worker.spec.module_name, "run", values)).result(PATIENCE_S) == values
+    assert worker.call("run", request(worker.spec.module_name, "later", 4)).result(PATIENCE_S) == 8
     for array in (numpy.zeros(3), numpy.zeros((256, 256))):
         with pytest.raises(Exception, match=r"neither torch nor numpy. Add one of them"):
-            worker.call("run", request(worker.spec.module_name, "run", array)).result(10)
-    assert worker.call("run", request(worker.spec.module_name, "run", numpy.float32(2))).result(10) == 2.0
+            worker.call("run", request(worker.spec.module_name, "run", array)).result(PATIENCE_S)
+    assert (
+        worker.call("run", request(worker.spec.module_name, "run", numpy.float32(2))).result(PATIENCE_S)
+        == 2.0
+    )
 
 
 def test_prefix_is_activated_and_foreign_settings_stay_out(
@@ -97,7 +101,7 @@ def test_prefix_is_activated_and_foreign_settings_stay_out(
         tmp_path, "def run(self):\n    return dict(os.environ), sys.path\n", before="import os, sys\n"
     )
     worker = start_worker(spec_for(pack, prefix=tmp_path / "prefix", env_vars={"MINE": "1"}))
-    seen, path = worker.call("run", request(worker.spec.module_name, "run")).result(10)
+    seen, path = worker.call("run", request(worker.spec.module_name, "run")).result(PATIENCE_S)
     assert seen["PATH"].startswith(str(tmp_path / "prefix" / "bin"))
     assert seen["CONDA_PREFIX"] == str(tmp_path / "prefix")
     assert seen["MINE"] == "1" and seen["PYTHONNOUSERSITE"] == "1"

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp import WSMsgType, web
+from patience import PATIENCE_S
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 SOURCE = {"kind": "environment", "id": "pack/nodes"}
@@ -131,7 +132,7 @@ class LogServer:
     ) -> None:
         self._call(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     def write(self, text: str) -> None:
@@ -151,7 +152,7 @@ class LogServer:
         return bool(self._followers & self._sockets.keys())
 
     def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_S)
 
     async def _start(self) -> None:
         app = web.Application(middlewares=[self._guard])

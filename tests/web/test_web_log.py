@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it no server plays the log's")
 pytest.importorskip("playwright", reason="playwright drives the browser")
 
-from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page
 from web.log_server import LogServer, WrittenLog
+
+from host.browser import launch
 
 MANY = 100_000
 #: Waits for so many frames.
@@ -56,12 +59,8 @@ COPIED = """() => {
 
 @pytest.fixture(scope="module")
 def context(browser_path: str) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": 800, "height": 600})
-        context.set_default_timeout(10_000)
-        yield context
-        browser.close()
+    with launch(browser_path) as browser:
+        yield browser.new_context(viewport={"width": 800, "height": 600})
 
 
 @pytest.fixture(scope="module")
@@ -453,7 +452,7 @@ def wait_until_followed(server: LogServer, page: Page) -> None:
 
 def wait_until(page: Page, condition: Callable[[], bool]) -> None:
     """The server's side of something: the page goes on meanwhile."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         page.evaluate(FRAMES, 1)

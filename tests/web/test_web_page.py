@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from javascript import packages
-from patience import eventually
+from patience import PATIENCE_S, eventually
 
 pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it there are no routes to test")
 pytest.importorskip("playwright", reason="playwright drives the browser")
 
 from api.stage import NODE, Stage
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from comfy_env_core.api.backend import HostFacts
 from comfy_env_core.building.errors import BuildCause, BuildError
+from host.browser import launch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 ATTACK = "<img src=x onerror=document.title='hacked'>"
 WIDTHS_PX = (135, 200, 312, 1400)
 SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
-
-#: For machines that do ten other things at a time.
-PATIENCE_S = 30.0
 
 OpenPage = Callable[..., "Page"]
 
@@ -68,12 +66,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def browser(browser_path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Without a sandbox: the tests may run as root, where chromium refuses to start one; the page is our own.
-        expect.set_options(timeout=1000 * PATIENCE_S)
-        launched = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+    with launch(browser_path) as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +80,6 @@ def contexts(browser: Browser) -> Iterator[Callable[[str], BrowserContext]]:
             made[locale] = browser.new_context(
                 locale=locale, color_scheme="dark", permissions=["clipboard-write"]
             )
-            made[locale].set_default_timeout(1000 * PATIENCE_S)
         return made[locale]
 
     yield context_for

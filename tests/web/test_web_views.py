@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from patience import PATIENCE_S
 
 pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI; without it there are no routes to test")
 pytest.importorskip("playwright", reason="playwright drives the browser")
 
 from api.stage import Stage
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+
+from host.browser import launch
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
 
-PATIENCE_MS = 30_000
 PACK = "mesh-tools"
 #: Runs until the file is there that its input names.
 WAITING_NODE = """
@@ -50,19 +52,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Stage(tmp_path_factory.mktemp("views")) as made:
         made.add_pack(PACK, files={"__init__.py": WAITING_NODE})
         made.open()
-        made.manager.wait(30)
+        made.manager.wait(PATIENCE_S)
         yield made
 
 
 @pytest.fixture(scope="module")
 def context(browser_path: str) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=PATIENCE_MS)
-        launched = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        context = launched.new_context(viewport={"width": 420, "height": 900}, locale="en-GB")
-        context.set_default_timeout(PATIENCE_MS)
-        yield context
-        launched.close()
+    with launch(browser_path) as browser:
+        yield browser.new_context(viewport={"width": 420, "height": 900}, locale="en-GB")
 
 
 @pytest.fixture
@@ -95,7 +92,7 @@ def node_at_work(stage: Stage, tmp_path: Path) -> Iterator[threading.Thread]:
         yield thread
     finally:
         file.touch()
-        thread.join(30)
+        thread.join(PATIENCE_S)
 
 
 def run_to_its_end(stage: Stage, text: str) -> None:
@@ -115,7 +112,7 @@ def test_a_worker_at_work_is_ended_only_after_a_yes(page: Page, stage: Stage, tm
         assert node.is_alive()
         card.get_by_role("button", name="Restart").click()
         page.get_by_role("dialog").get_by_role("button", name="Restart").click()
-        node.join(30)
+        node.join(PATIENCE_S)
 
         assert not node.is_alive()
         expect(card.get_by_text("Ready", exact=True)).to_be_visible()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.wire import Channel, Connection, IncomingCall
 
@@ -67,5 +68,5 @@ def connect() -> Iterator[Callable[..., Ends]]:
     yield make
     for end in opened:
         end.close()
-        end.join(5)
+        end.join(PATIENCE_S)
         end.memory.close()

@@ -10,6 +10,7 @@ from typing import Any
 import msgpack
 import numpy
 import pytest
+from patience import PATIENCE_S
 from wirepair import CodecPair, deliver, round_trip
 
 from comfy_env_core.wire import DecodeError
@@ -90,7 +91,7 @@ def test_scalars_and_arrays_of_objects() -> None:
 def test_arrays_of_objects_travel_by_element(connect: Callable[..., Any]) -> None:
     left, _ = connect()
     array = numpy.array([[1, "a"], [None, (2,)]], dtype=object)
-    (back,) = left.call("echo", [array]).result(5)
+    (back,) = left.call("echo", [array]).result(PATIENCE_S)
     assert back.dtype == object and back.tolist() == array.tolist()
 
 
@@ -105,7 +106,7 @@ def test_receiver_changes_only_its_own_copy(connect: Callable[..., Any]) -> None
 
     left, _ = connect(right=change)
     array = numpy.zeros((100, 100))
-    back = left.call("change", [array]).result(5)
+    back = left.call("change", [array]).result(PATIENCE_S)
     back += 5
     assert array.max() == 0 and seen[0].max() == 1 and back.max() == 6
 
@@ -113,18 +114,18 @@ def test_receiver_changes_only_its_own_copy(connect: Callable[..., Any]) -> None
 def test_more_arrays_than_descriptors_can_be_passed_share_a_segment(connect: Callable[..., Any]) -> None:
     left, _ = connect()
     arrays = [numpy.full((64, 65), index, dtype=numpy.float64) for index in range(400)]
-    (back,) = left.call("echo", [arrays]).result(10)
+    (back,) = left.call("echo", [arrays]).result(PATIENCE_S)
     assert all(numpy.array_equal(one, other) for one, other in zip(back, arrays, strict=True))
 
 
 def test_answer_nobody_waits_for_leaves_no_descriptor(connect: Callable[..., Any]) -> None:
     left, right = connect()
-    left.call("echo", [1]).result(5)
+    left.call("echo", [1]).result(PATIENCE_S)
     before = open_descriptors()
     call = left.call("echo", [numpy.zeros((100, 100))])
-    call.wait(5)
+    call.wait(PATIENCE_S)
     del call
-    left.call("echo", [1]).result(5)
+    left.call("echo", [1]).result(PATIENCE_S)
     left.memory.trim()
     right.memory.trim()
     assert open_descriptors() == before

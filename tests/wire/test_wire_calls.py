@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 from comfy_env_core.wire import (
     CallTimeout,
@@ -36,9 +37,9 @@ def test_end_of_the_peer_fails_every_pending_call(connect: Callable[..., Any]) -
     right.close()
     for call in calls:
         with pytest.raises(PeerGone, match=r"[Ww]orker mesh closed the connection"):
-            call.result(5)
+            call.result(PATIENCE_S)
     with pytest.raises(PeerGone):
-        left.call("later").result(5)
+        left.call("later").result(PATIENCE_S)
     left.notify("later")
 
 
@@ -49,8 +50,8 @@ def test_reason_of_the_supervisor_replaces_the_bare_news() -> None:
     call = connection.call("wait")
     theirs.close()
     with pytest.raises(OSError, match="exploded"):
-        call.result(5)
-    connection.join(5)
+        call.result(PATIENCE_S)
+    connection.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,9 @@ def test_bytes_that_are_no_frame_end_the_connection_with_a_reason(noise: bytes) 
     call = connection.call("wait")
     theirs.sendall(noise + b"0000")
     with pytest.raises(PeerGone, match="is damaged"):
-        call.result(5)
+        call.result(PATIENCE_S)
     theirs.close()
-    connection.join(5)
+    connection.join(PATIENCE_S)
 
 
 def test_end_in_the_middle_of_a_frame_is_damage() -> None:
@@ -135,7 +136,7 @@ def test_result_can_be_waited_for_again_after_a_timeout(connect: Callable[..., A
     with pytest.raises(CallTimeout, match=r"did not answer 'wait' within 0.05 s"):
         call.result()
     held[0].reply(4)
-    assert call.result(5) == 4 and call.done()
+    assert call.result(PATIENCE_S) == 4 and call.done()
 
 
 def test_cancel_reaches_the_other_side_and_the_call_stays_open(connect: Callable[..., Any]) -> None:
@@ -149,11 +150,11 @@ def test_cancel_reaches_the_other_side_and_the_call_stays_open(connect: Callable
 
     left, _ = connect(right=hold)
     call = left.call("wait")
-    assert arrived.wait(5)
+    assert arrived.wait(PATIENCE_S)
     call.cancel()
-    assert held[0].cancelled.wait(5) and told.wait(5) and not call.done()
+    assert held[0].cancelled.wait(PATIENCE_S) and told.wait(PATIENCE_S) and not call.done()
     held[0].reply("late")
-    assert call.result(5) == "late"
+    assert call.result(PATIENCE_S) == "late"
     call.cancel()
 
 
@@ -163,7 +164,7 @@ def test_result_that_cannot_be_sent_is_the_callers_error(connect: Callable[..., 
         nested = (nested,)
     left, _ = connect(right=lambda call: call.reply(nested))
     with pytest.raises(Exception, match="nested deeper than") as caught:
-        left.call("x").result(5)
+        left.call("x").result(PATIENCE_S)
     assert type(caught.value).__qualname__ == "EncodeError"
     with pytest.raises(EncodeError):
         left.call("x", nested)
@@ -174,12 +175,12 @@ def test_calls_cross_each_other(connect: Callable[..., Any]) -> None:
 
     def ask_back(call: IncomingCall) -> None:
         threading.Thread(
-            target=lambda: call.reply(ends[0].right.call("echo", [7]).result(5)), daemon=True
+            target=lambda: call.reply(ends[0].right.call("echo", [7]).result(PATIENCE_S)), daemon=True
         ).start()
 
     ends.append(connect(right=ask_back))
     calls = [ends[0].left.call("ask") for _ in range(20)]
-    assert [call.result(5) for call in calls] == [[7]] * 20
+    assert [call.result(PATIENCE_S) for call in calls] == [[7]] * 20
 
 
 def test_many_threads_share_a_connection(connect: Callable[..., Any]) -> None:
@@ -189,7 +190,7 @@ def test_many_threads_share_a_connection(connect: Callable[..., Any]) -> None:
     def work(number: int) -> None:
         for count in range(50):
             value = [number, count, "x" * (count * 997)]
-            if left.call("echo", value).result(10) != value:
+            if left.call("echo", value).result(PATIENCE_S) != value:
                 failures.append(value)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
@@ -212,7 +213,7 @@ def test_callbacks_are_called_once_now_or_later(connect: Callable[..., Any]) -> 
     while not held:
         time.sleep(0.001)
     held[0].reply(1)
-    assert happened.wait(5)
+    assert happened.wait(PATIENCE_S)
     call.add_done_callback(lambda _: called.append("late"))
     assert called == ["first", "late"]
     assert left.call("x").done() is False
@@ -228,7 +229,7 @@ def test_mistake_in_a_dispatcher_fails_that_call_and_nothing_else(
 
     left, _ = connect(right=break_down)
     with pytest.raises(ZeroDivisionError, match="in the dispatcher"):
-        left.call("bad").result(5)
+        left.call("bad").result(PATIENCE_S)
     left.notify("bad")
-    assert left.call("good").result(5) == "fine"
+    assert left.call("good").result(PATIENCE_S) == "fine"
     assert "could not be handled" in caplog.text

@@ -18,6 +18,7 @@ import numpy
 import pytest
 from fake_darwin import FakeDarwin
 from fake_kernel32 import FakeKernel32
+from patience import PATIENCE_S
 from wirepair import CodecPair, deliver
 
 from comfy_env_core.wire import Channel, Connection, DecodeError, EncodeError, SegmentMemory
@@ -87,8 +88,8 @@ def peer(system: str, tmp_path: Path) -> Iterator[Ends]:
     connection.start()
     yield Ends(connection, process)
     connection.close()
-    connection.join(5)
-    process.wait(10)
+    connection.join(PATIENCE_S)
+    process.wait(PATIENCE_S)
     gc.collect()
     connection.memory.close()
 
@@ -111,7 +112,7 @@ def settle(pair: CodecPair) -> None:
 
 def test_arrays_go_to_another_process_and_come_back(peer: Ends) -> None:
     for value in (1.0, 2.0, 3.0):
-        doubled = peer.connection.call("double", [picture(value)]).result(20)
+        doubled = peer.connection.call("double", [picture(value)]).result(PATIENCE_S)
         assert doubled.min() == doubled.max() == 2 * value
         doubled[:] = 0.0
     assert peer.connection.memory.statistics().free_bytes, "the arrays did not travel in segments"
@@ -121,24 +122,24 @@ def test_what_the_other_process_writes_into_its_input_stays_there_and_does_not_c
     array = picture(1.0)
     for value in (1.0, 2.0, 3.0):
         array[:] = value
-        assert peer.connection.call("overwrite", [array]).result(20) == [value, value]
+        assert peer.connection.call("overwrite", [array]).result(PATIENCE_S) == [value, value]
         assert array.min() == value
 
 
 def test_bytes_the_other_process_keeps_are_not_filled_again(peer: Ends) -> None:
     for count in range(1, 4):
-        sums = peer.connection.call("keep", [picture(float(count))]).result(20)
+        sums = peer.connection.call("keep", [picture(float(count))]).result(PATIENCE_S)
         assert sums == [(number + 1) * 2.0 * MEGABYTE / 8 for number in range(count)]
     assert peer.connection.memory.statistics().used_bytes == 6 * MEGABYTE
-    peer.connection.call("forget", []).result(20)
-    peer.connection.call("double", [1.0]).result(20)
+    peer.connection.call("forget", []).result(PATIENCE_S)
+    peer.connection.call("double", [1.0]).result(PATIENCE_S)
     assert peer.connection.memory.statistics().used_bytes <= 2 * MEGABYTE
 
 
 def test_segments_of_a_killed_process_are_still_there_for_who_looks_at_them(peer: Ends) -> None:
-    array = peer.connection.call("double", [picture(4.0)]).result(20)
+    array = peer.connection.call("double", [picture(4.0)]).result(PATIENCE_S)
     peer.process.kill()
-    peer.process.wait(10)
+    peer.process.wait(PATIENCE_S)
     assert array.min() == array.max() == 8.0
 
 

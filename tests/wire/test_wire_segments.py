@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy
 import pytest
+from patience import PATIENCE_S
 from wirepair import CodecPair, deliver
 
 from comfy_env_core.wire import EncodeError
@@ -170,7 +171,7 @@ def test_pool_stays_below_its_limit_and_empties_when_idle() -> None:
     assert memory.statistics().free_bytes <= 3 * MEGABYTE
     trimmer = memory._trimmer
     assert trimmer is not None
-    trimmer.join(10)
+    trimmer.join(PATIENCE_S)
     assert memory.statistics() == (0, 0, 0, 0) and open_segments() == segments
 
 

@@ -17,6 +17,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 from wirepair import CodecPair, round_trip
 
 from comfy_env_core.wire import DecodeError, EncodeError
@@ -150,7 +151,7 @@ def test_arbitrary_bytes_are_a_value_or_a_decode_error(content: bytes) -> None:
 def test_values_travel_through_a_connection(connect: Callable[..., Any]) -> None:
     left, _ = connect()
     big = ["x" * 200_000, b"y" * 300_000]
-    assert left.call("echo", big).result(5) == big
+    assert left.call("echo", big).result(PATIENCE_S) == big
 
 
 @pytest.mark.parametrize(

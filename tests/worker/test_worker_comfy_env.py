@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fakepack import NODE, request, spec_for, write_pack
 from nodecalls import start_nodes
+from patience import PATIENCE_S
 from workers import StartWorker
 
 THREE_CALLS = """
@@ -25,7 +26,7 @@ RUN = "\n    def run(self):\n        return __name__\n\nNODE_CLASS_MAPPINGS = {'
 
 
 def describe(worker: Any) -> dict[str, Any]:
-    described: dict[str, Any] = worker.call("describe", [worker.spec.module_name]).result(20)
+    described: dict[str, Any] = worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
     return described
 
 
@@ -41,7 +42,7 @@ def test_pack_written_for_comfy_env_runs_unmodified(whole_pack: Path, start_work
     assert described["exports"]["INSTALLED"] == {"value": True}
     assert described["exports"]["IS_WORKER"] == {"value": "1"}
     (kind,) = described["classes"]
-    where = worker.call("run", request(kind["module"], "run", qualname=kind["qualname"])).result(10)
+    where = worker.call("run", request(kind["module"], "run", qualname=kind["qualname"])).result(PATIENCE_S)
     assert where == f"{worker.spec.module_name}.nodes.mesh"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fakepack import request, spec_for, write_pack
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.wire import thaw
@@ -14,7 +15,7 @@ from comfy_env_core.wire import thaw
 def described(tmp_path: Path, start_worker: StartWorker, source: str) -> tuple[Any, dict[str, Any]]:
     """A worker, and what it says of the node classes of a pack of that source, by the names of the classes."""
     worker = start_worker(spec_for(write_pack(tmp_path, {"__init__.py": source})))
-    description = worker.call("describe", [worker.spec.module_name]).result(30)
+    description = worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
     indices = description["exports"]["NODE_CLASS_MAPPINGS"]["classes"]
     return worker, {name: description["classes"][index] for name, index in indices.items()}
 
@@ -125,7 +126,7 @@ def test_inputs_can_be_asked_for_again(tmp_path: Path, start_worker: StartWorker
     node = nodes["Node"]
     assert node["input_types"] is None and node["input_types_error"].startswith("FileNotFoundError")
     (worker.spec.pack_dir / "names").write_text("a b")
-    (again,) = worker.call("describe_inputs", [[[node["module"], node["qualname"]]]]).result(30)
+    (again,) = worker.call("describe_inputs", [[[node["module"], node["qualname"]]]]).result(PATIENCE_S)
     assert thaw(again["input_types"]) == {"required": {"name": (["a", "b"],)}}
     assert again["input_types_error"] is None
 
@@ -153,9 +154,9 @@ def test_class_is_found_by_where_it_is_exported_in_whatever_order_modules_are_im
     spec = spec_for(pack)
     name = f"{spec.module_name}.two"
     first = start_worker(spec)
-    kinds = first.call("describe", [name]).result(30)["classes"]
+    kinds = first.call("describe", [name]).result(PATIENCE_S)["classes"]
     assert [kind["qualname"] for kind in kinds] == ["NODES[two]", "Kind"]
     fresh = start_worker(spec)
     for kind, number in zip(kinds, (2, 3), strict=True):
         call = request(kind["module"], "run", qualname=kind["qualname"], instance=kind["qualname"])
-        assert fresh.call("run", call).result(30) == number
+        assert fresh.call("run", call).result(PATIENCE_S) == number

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
 from nodecalls import Nodes
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.supervision import Service
@@ -348,7 +349,7 @@ def test_a_node_of_the_host_may_call_the_pack_back_while_it_waits(run: Nodes, ho
 
         def go(self) -> Any:
             nested = run.worker.call("run", request(run.worker.spec.module_name, "run", "40 + 2"))
-            return nested.result(20)
+            return nested.result(PATIENCE_S)
 
     host.classes["Caller"] = Caller
     assert run.get("run", "nodes.NODE_CLASS_MAPPINGS['Caller']().go()") == 42

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakepack import NODE, request, spec_for, write_pack
+from patience import PATIENCE_S
 from workers import StartWorker
 
 MAPPING = '\nNODE_CLASS_MAPPINGS = {"Node": Node}\n'
@@ -14,13 +15,13 @@ WHERE = NODE + "    def run(self):\n        return __name__\n" + MAPPING
 
 
 def export(worker: Any, module: str, name: str) -> Any:
-    return worker.call("describe", [module]).result(10)["exports"][name]["value"]
+    return worker.call("describe", [module]).result(PATIENCE_S)["exports"][name]["value"]
 
 
 def run_its_node(worker: Any, module: str) -> Any:
     """Describes the module and runs the one node it exports."""
-    (kind,) = worker.call("describe", [module]).result(10)["classes"]
-    return worker.call("run", request(kind["module"], "run", qualname=kind["qualname"])).result(10)
+    (kind,) = worker.call("describe", [module]).result(PATIENCE_S)["classes"]
+    return worker.call("run", request(kind["module"], "run", qualname=kind["qualname"])).result(PATIENCE_S)
 
 
 # --- the prestartup script of a pack isolated as a whole
@@ -82,7 +83,7 @@ def test_isolated_part_may_put_its_own_folder_first(tmp_path: Path, start_worker
     module = f"{spec.module_name}.mesh"
     assert run_its_node(start_worker(spec), module) == "bare_part"
     # Another worker is asked for the node at once, before anything put the folder there.
-    assert start_worker(spec).call("run", request("bare_part", "run")).result(10) == "bare_part"
+    assert start_worker(spec).call("run", request("bare_part", "run")).result(PATIENCE_S) == "bare_part"
 
 
 def test_pack_that_puts_its_root_first_still_gets_comfyuis_nodes(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakepack import NODE, RecordingServices, request, spec_for, write_pack
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.wire import thaw
@@ -17,7 +18,7 @@ MAPPING = '\nNODE_CLASS_MAPPINGS = {"Node": Node}\n'
 
 
 def describe(worker: Any, module: str) -> dict[str, Any]:
-    result: dict[str, Any] = worker.call("describe", [module]).result(10)
+    result: dict[str, Any] = worker.call("describe", [module]).result(PATIENCE_S)
     return result
 
 
@@ -40,7 +41,7 @@ def test_isolated_subfolder_runs_without_the_packs_own_init(
     assert described["exports"]["VALUE"] == {"value": 5}
     (kind,) = described["classes"]
     assert (kind["module"], kind["qualname"]) == (f"{name}.boolean", "Node")
-    assert worker.call("run", request(f"{name}.boolean", "run")).result(10) == f"{name}.boolean"
+    assert worker.call("run", request(f"{name}.boolean", "run")).result(PATIENCE_S) == f"{name}.boolean"
 
 
 def test_subfolder_is_found_by_its_bare_name_too(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -75,7 +76,9 @@ def test_file_under_a_name_of_its_packs_own_making_is_loaded_by_path(
 ) -> None:
     pack = write_pack(tmp_path, {"mesh/loose.py": NODE + MAPPING})
     worker = start_worker(spec_for(pack, "mesh"))
-    described = worker.call("describe", ["my_loose_nodes", str(pack / "mesh" / "loose.py")]).result(10)
+    described = worker.call("describe", ["my_loose_nodes", str(pack / "mesh" / "loose.py")]).result(
+        PATIENCE_S
+    )
     assert described["classes"][0]["module"] == "my_loose_nodes"
 
 
@@ -175,7 +178,9 @@ def test_classes_that_share_a_name_are_told_apart_also_by_a_new_worker(
     assert names == ["NODE_CLASS_MAPPINGS[one]", "NODE_CLASS_MAPPINGS[two]"]
     fresh = start_worker(spec)
     for name, number in ((names[1], 2), (names[0], 1)):
-        answer = fresh.call("run", request(spec.module_name, "run", qualname=name, instance=name)).result(10)
+        answer = fresh.call("run", request(spec.module_name, "run", qualname=name, instance=name)).result(
+            PATIENCE_S
+        )
         assert answer == number
 
 
@@ -221,7 +226,7 @@ def test_comfyuis_own_modules_are_tied_to_the_host(
     )
     worker = start_worker(spec_for(pack, comfyui=comfyui, host_facts={"cli_args": {"lowvram": True}}))
     name = worker.spec.module_name
-    assert worker.call("run", request(name, "run")).result(10) is True
+    assert worker.call("run", request(name, "run")).result(PATIENCE_S) is True
     assert services.progressed == [(1, 2, None, "7")]
     pending = worker.call("run", request(name, "wait"))
     assert not pending.wait(0.2)

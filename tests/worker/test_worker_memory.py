@@ -8,7 +8,7 @@ import pytest
 from fakegpu import make_comfyui, make_gpu, used_by_pid
 from fakepack import RecordingServices, node_pack, request, spec_for
 from nodecalls import Nodes
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from workers import StartWorker
 
 from comfy_env_core.supervision import Service, Worker
@@ -76,14 +76,14 @@ def test_tidying_up_collects_what_only_the_collector_finds(worker: Worker) -> No
 
 
 def test_giving_everything_back_imports_neither_torch_nor_comfyui(worker: Worker) -> None:
-    worker.ask("release_memory", timeout_s=10)
-    worker.ask("release_memory", [10**9, "cuda:0"], timeout_s=10)
+    worker.ask("release_memory", timeout_s=PATIENCE_S)
+    worker.ask("release_memory", [10**9, "cuda:0"], timeout_s=PATIENCE_S)
     assert run(worker, "imported") == []
 
 
 def test_what_nodes_remember_is_known_until_they_are_dropped(worker: Worker) -> None:
     def has_state() -> object:
-        return worker.ask("has_state", timeout_s=10)
+        return worker.ask("has_state", timeout_s=PATIENCE_S)
 
     run(worker, "alive")
     assert has_state() is False
@@ -95,7 +95,7 @@ def test_what_nodes_remember_is_known_until_they_are_dropped(worker: Worker) -> 
 
 def test_a_question_beside_the_work_is_no_use(worker: Worker) -> None:
     before = worker.statistics
-    worker.ask("has_state", timeout_s=10)
+    worker.ask("has_state", timeout_s=PATIENCE_S)
     after = worker.statistics
     assert (after.calls, after.last_used_at, after.state) == (before.calls, before.last_used_at, before.state)
 
@@ -128,4 +128,4 @@ def test_a_host_that_fails_to_make_room_fails_the_node_in_its_own_words(
     services.more["vram_need"] = Service(fail)
     call = gpu_worker.call("run", request(gpu_worker.spec.module_name, "ask_for", 140))
     with pytest.raises(RuntimeError, match="the device is lost"):
-        call.result(10)
+        call.result(PATIENCE_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for, write_pack
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.supervision import WorkerError
@@ -45,7 +45,7 @@ def test_exception_reads_in_the_host_as_it_would_have_without_a_worker(
         before="class PackError(ValueError):\n    pass\n",
     )
     with pytest.raises(ValueError, match=r"^no mesh$") as caught:
-        call("run").result(10)
+        call("run").result(PATIENCE_S)
     kind = type(caught.value)
     assert (kind.__module__, kind.__qualname__) == (call.worker.spec.module_name, "PackError")
     assert isinstance(caught.value.__cause__, KeyError) and str(caught.value.__cause__) == "'inner'"
@@ -62,10 +62,10 @@ def test_exceptions_that_end_programs_are_errors_of_the_node(
 ) -> None:
     call = node(tmp_path, start_worker, f"def run(self):\n    raise {kind}(4)\n")
     with pytest.raises(RemoteError, match="4") as caught:
-        call("run").result(10)
+        call("run").result(PATIENCE_S)
     assert type(caught.value).__name__ == kind
     assert isinstance(caught.value, Exception)
-    assert call.worker.call("ping").result(5)
+    assert call.worker.call("ping").result(PATIENCE_S)
 
 
 @pytest.mark.parametrize("kind", ["SystemExit(3)", "KeyboardInterrupt()", "ImportError('no such thing')"])
@@ -74,10 +74,10 @@ def test_pack_that_fails_on_import_leaves_the_worker_alive(
 ) -> None:
     worker = start_worker(spec_for(write_pack(tmp_path, {"__init__.py": f"raise {kind}\n"})))
     with pytest.raises((RemoteError, ImportError)) as caught:
-        worker.call("describe", [worker.spec.module_name]).result(10)
+        worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
     assert type(caught.value).__name__ == kind.partition("(")[0]
     assert "__init__.py" in "".join(traceback.format_tb(caught.value.__traceback__))
-    assert worker.call("ping").result(5)
+    assert worker.call("ping").result(PATIENCE_S)
 
 
 def test_instances_keep_their_state_until_forgotten(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -94,10 +94,14 @@ def test_instances_keep_their_state_until_forgotten(tmp_path: Path, start_worker
             return cls.__name__
         """,
     )
-    assert [call("run").result(10), call("run").result(10), call("run", instance="2").result(10)] == [1, 2, 1]
+    assert [
+        call("run").result(PATIENCE_S),
+        call("run").result(PATIENCE_S),
+        call("run", instance="2").result(PATIENCE_S),
+    ] == [1, 2, 1]
     call.worker.notify("forget", [["1"]])
-    assert call("run").result(10) == 1
-    assert call("on_class", instance=None).result(10) == "Node"
+    assert call("run").result(PATIENCE_S) == 1
+    assert call("on_class", instance=None).result(PATIENCE_S) == "Node"
 
 
 def test_cancelled_node_that_asks_is_interrupted(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -129,13 +133,13 @@ def test_cancelled_node_that_asks_is_interrupted(tmp_path: Path, start_worker: S
         assert not pending.wait(0.2)
         pending.cancel()
         with pytest.raises(RemoteError) as caught:
-            pending.result(5)
+            pending.result(PATIENCE_S)
         kind = type(caught.value)
         assert (kind.__module__, kind.__qualname__) == (
             "comfy.model_management",
             "InterruptProcessingException",
         )
-        assert call("quick").result(5) is False
+        assert call("quick").result(PATIENCE_S) is False
 
 
 def test_call_cancelled_before_its_turn_never_runs(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -156,9 +160,9 @@ def test_call_cancelled_before_its_turn_never_runs(tmp_path: Path, start_worker:
     slow, second = call("slow"), call("run")
     second.cancel()
     with pytest.raises(RemoteError):
-        second.result(5)
-    slow.result(5)
-    assert call("count").result(5) == 0
+        second.result(PATIENCE_S)
+    slow.result(PATIENCE_S)
+    assert call("count").result(PATIENCE_S) == 0
 
 
 def test_async_nodes_run_side_by_side_and_sync_ones_between(
@@ -168,9 +172,14 @@ def test_async_nodes_run_side_by_side_and_sync_ones_between(
         tmp_path,
         start_worker,
         """
+        arrived = []
+        async def meet(self, others):
+            self.arrived.append(1)
+            while len(self.arrived) < others:
+                await asyncio.sleep(0.005)
+            return threading.current_thread() is threading.main_thread()
         async def wait(self, seconds):
             await asyncio.sleep(seconds)
-            return threading.current_thread() is threading.main_thread()
         def run(self):
             return threading.current_thread() is threading.main_thread()
         async def fail(self):
@@ -179,21 +188,20 @@ def test_async_nodes_run_side_by_side_and_sync_ones_between(
         """,
         before="import asyncio, threading\n",
     )
-    start = time.monotonic()
-    waits = [call("wait", 0.4) for _ in range(4)]
-    assert call("run").result(5) is True
-    assert not any(wait.done() for wait in waits)
-    assert [wait.result(5) for wait in waits] == [True] * 4
-    assert time.monotonic() - start < 1.5
+    meetings = [call("meet", 4) for _ in range(3)]
+    assert call("run").result(PATIENCE_S) is True
+    assert not any(meeting.done() for meeting in meetings)
+    meetings.append(call("meet", 4))
+    assert [meeting.result(PATIENCE_S) for meeting in meetings] == [True] * 4
     with pytest.raises(ValueError, match="later"):
-        call("fail").result(5)
+        call("fail").result(PATIENCE_S)
     endless = call("wait", 100)
     assert not endless.wait(0.1)
     endless.cancel()
     with pytest.raises(RemoteError) as caught:
-        endless.result(5)
+        endless.result(PATIENCE_S)
     assert type(caught.value).__name__ == "InterruptProcessingException"
-    assert call("run").result(5) is True
+    assert call("run").result(PATIENCE_S) is True
 
 
 def test_ping_is_answered_while_a_node_runs(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -202,7 +210,7 @@ def test_ping_is_answered_while_a_node_runs(tmp_path: Path, start_worker: StartW
     assert call.worker.call("ping").result(0.9)
     with pytest.raises(CallTimeout):
         pending.result(0.01)
-    pending.result(5)
+    pending.result(PATIENCE_S)
 
 
 def test_progress_and_messages_arrive_in_order_before_the_result(
@@ -220,7 +228,7 @@ def test_progress_and_messages_arrive_in_order_before_the_result(
         """,
         before="from comfy.utils import ProgressBar\nfrom server import PromptServer\n",
     )
-    call("run").result(10)
+    call("run").result(PATIENCE_S)
     assert services.progressed == [(1, 3, None, "7"), (2, 3, None, "7"), (3, 3, None, "7")]
     assert services.sent == [("mesh.done", {"a": 1}, None)]
 
@@ -244,11 +252,11 @@ def test_folder_paths_asks_the_host_and_raises_what_it_raises(
         """,
         before="import folder_paths\n",
     )
-    assert call("run").result(10) == ["a.safetensors"]
+    assert call("run").result(PATIENCE_S) == ["a.safetensors"]
     change = [[], "add_model_folder_path", ["mesh", "/models/mesh"], {"is_default": True}]
     assert services.folder_changes == [change]
     with pytest.raises(FileNotFoundError, match="Model b not found"):
-        call("fail").result(10)
+        call("fail").result(PATIENCE_S)
 
 
 def test_node_that_writes_into_its_input_changes_nothing_but_its_own_result(
@@ -261,7 +269,7 @@ def test_node_that_writes_into_its_input_changes_nothing_but_its_own_result(
     )
     image = numpy.zeros((1024, 1024))
     for _ in range(5):  # a fresh segment, a warm one, a kept copy
-        changed, total = call("run", image).result(10)
+        changed, total = call("run", image).result(PATIENCE_S)
         assert total == 100 * 1024 and changed.max() == 1 and changed[100:].max() == 0 and image.max() == 0
         changed[:] = 5
 
@@ -285,15 +293,15 @@ def test_object_stays_in_the_worker_comes_home_as_itself_and_is_released(
         """,
         before="import gc, weakref\nclass Mesh:\n    def __repr__(self):\n        return 'Mesh(8 vertices)'\n",
     )
-    mesh, (again,) = call("run").result(10)
+    mesh, (again,) = call("run").result(PATIENCE_S)
     assert mesh is again and issubclass(type(mesh), Handle)
     assert type(mesh).__module__ == call.worker.spec.module_name and type(mesh).__qualname__ == "Mesh"
     assert repr(mesh) == "Mesh(8 vertices)"
-    assert call("same", mesh, 1).result(10) is True
-    assert call("alive").result(10) is True
+    assert call("same", mesh, 1).result(PATIENCE_S) is True
+    assert call("alive").result(PATIENCE_S) is True
     del mesh, again
     gc.collect()
-    assert call("alive").result(10) is False
+    assert call("alive").result(PATIENCE_S) is False
 
 
 def test_handle_sent_home_and_dropped_at_once_still_arrives(
@@ -305,14 +313,14 @@ def test_handle_sent_home_and_dropped_at_once_still_arrives(
         "def run(self):\n    return object()\ndef wait(self):\n    import time\n    time.sleep(0.2)\n"
         "def take(self, thing):\n    return type(thing).__name__\n",
     )
-    thing = call("run").result(10)
+    thing = call("run").result(PATIENCE_S)
     blocking = call("wait")
     pending = call("take", thing)
     del thing
     gc.collect()
-    call.worker.call("ping").result(5)
-    assert pending.result(5) == "object"
-    blocking.result(5)
+    call.worker.call("ping").result(PATIENCE_S)
+    assert pending.result(PATIENCE_S) == "object"
+    blocking.result(PATIENCE_S)
 
 
 def test_arrays_are_changed_in_the_worker_without_touching_the_host(
@@ -320,7 +328,7 @@ def test_arrays_are_changed_in_the_worker_without_touching_the_host(
 ) -> None:
     call = node(tmp_path, start_worker, "def run(self, image):\n    image += 1\n    return image\n")
     image = numpy.zeros((64, 64, 3), numpy.float32)
-    changed = call("run", image).result(10)
+    changed = call("run", image).result(PATIENCE_S)
     assert float(image.sum()) == 0 and float(changed.min()) == 1
     changed += 1
 
@@ -328,15 +336,15 @@ def test_arrays_are_changed_in_the_worker_without_touching_the_host(
 def test_class_that_disappeared_names_the_remedy(tmp_path: Path, start_worker: StartWorker) -> None:
     call = node(tmp_path, start_worker, "def run(self):\n    pass\n")
     with pytest.raises(LookupError, match="has no class 'Gone'"):
-        call("run", qualname="Gone").result(10)
+        call("run", qualname="Gone").result(PATIENCE_S)
     with pytest.raises(LookupError, match="no method 'nonsense'"):
-        call.worker.call("nonsense").result(10)
+        call.worker.call("nonsense").result(PATIENCE_S)
 
 
 def test_bytecode_goes_into_its_own_folder(tmp_path: Path, start_worker: StartWorker) -> None:
     pack = write_pack(tmp_path, {"__init__.py": "from . import part\n", "part.py": "X = 1\n"})
     worker = start_worker(spec_for(pack))
-    worker.call("describe", [worker.spec.module_name]).result(10)
+    worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
     assert not list(pack.rglob("__pycache__"))
     assert len(list(worker.spec.pycache_dir.rglob("*.pyc"))) == 2
 
@@ -350,5 +358,5 @@ def test_worker_without_arrays_imports_neither_asyncio_nor_numpy(
         "def run(self):\n    import sys\n    return [name for name in NAMES if name in sys.modules]\n",
         before="NAMES = ['asyncio', 'numpy', 'torch', 'dataclasses', 'inspect', 'importlib.metadata']\n",
     )
-    assert call("run").result(10) == []
+    assert call("run").result(PATIENCE_S) == []
     assert issubclass(WorkerError, RuntimeError) and os.getpid() != call.worker.pid

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from workers import StartWorker
 
 from comfy_env_core.supervision import Service, Worker
@@ -48,7 +48,7 @@ def test_a_picture_arrives_no_larger_than_the_page_shows_it(
             bar.update_absolute(2, 3, ("JPEG", Image.new("RGBA", (8, 8)), None))
         """,
     )
-    run(worker).result(20)
+    run(worker).result(PATIENCE_S)
     (_, _, (kind, content, size), _), (_, _, second, _) = services.progressed
     assert (kind, size, image.open(io.BytesIO(content)).size) == ("JPEG", 64, (64, 32))
     assert image.open(io.BytesIO(second[1])).mode == "RGBA"
@@ -67,7 +67,7 @@ def test_an_array_may_be_the_picture_and_what_is_none_is_left_out(
             bar.update_absolute(2, 3, "no picture")
         """,
     )
-    run(worker).result(20)
+    run(worker).result(PATIENCE_S)
     assert numpy.array_equal(services.progressed[0][2][1], numpy.full((4, 4, 3), 9, numpy.uint8))
     assert services.progressed[1][2] is None
 
@@ -89,7 +89,7 @@ def test_progress_of_two_async_nodes_keeps_their_ids_apart_and_a_named_node_goes
     )
     calls = [run(worker, "a"), run(worker, "b")]
     for call in calls:
-        call.result(20)
+        call.result(PATIENCE_S)
     seen = [(value, node_id) for value, _, _, node_id in services.progressed]
     assert sorted(seen) == sorted([(1, "a"), (2, "a"), (1, "b"), (2, "b"), *[(1, "inner"), (2, "inner")] * 2])
     assert {node_id for _, node_id in seen[:2]} == {"a", "b"}
@@ -109,7 +109,7 @@ def test_a_node_that_interrupts_the_run_interrupts_comfyuis(
             return processing_interrupted()
         """,
     )
-    assert run(worker).result(20) is True
+    assert run(worker).result(PATIENCE_S) is True
     assert heard == [True]
 
 
@@ -134,7 +134,7 @@ def test_a_node_that_swallows_the_interrupt_is_told_again(tmp_path: Path, start_
     assert eventually(lambda: worker.spec.log_path.exists() and "begun" in worker.spec.log_path.read_text())
     call.cancel()
     with pytest.raises(RemoteError) as caught:
-        call.result(5)
+        call.result(PATIENCE_S)
     assert type(caught.value).__name__ == "InterruptProcessingException"
 
 
@@ -153,5 +153,5 @@ def test_stop_while_a_module_is_imported_answers_at_once_and_the_import_is_there
     with pytest.raises(RemoteError) as caught:
         call.result(0.5)
     assert type(caught.value).__name__ == "InterruptProcessingException"
-    assert run(worker).result(10) == 1
+    assert run(worker).result(PATIENCE_S) == 1
     assert worker.spec.log_path.read_text().count("importing") == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for, write_pack
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from workers import StartWorker
 
 from comfy_env_core.supervision import Service, Worker, WorkerSpec
@@ -22,7 +22,7 @@ from server import PromptServer
 
 
 def run(worker: Worker, *args: Any) -> Any:
-    return worker.call("run", request(worker.spec.module_name, "run", *args)).result(20)
+    return worker.call("run", request(worker.spec.module_name, "run", *args)).result(PATIENCE_S)
 
 
 class Queue:
@@ -92,7 +92,7 @@ NODE_CLASS_MAPPINGS = {}
     )
     worker = start_worker(spec_for(write_pack(tmp_path, {"__init__.py": source})))
 
-    description = worker.call("describe", [worker.spec.module_name]).result(20)
+    description = worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
 
     assert description["web"] == {"routes": [], "statics": [], "prompt_handlers": 0}
     assert eventually(lambda: "'/pack/static'" in caplog.text)
@@ -106,7 +106,7 @@ def test_web_of_server_without_aiohttp_is_an_import_error_that_names_the_remedy(
     source = NO_AIOHTTP + "from server import web\n"
     worker = start_worker(spec_for(write_pack(tmp_path, {"__init__.py": source})))
     with pytest.raises(ImportError, match=r"no aiohttp\. Add it to the comfy-env\.toml"):
-        worker.call("describe", [worker.spec.module_name]).result(20)
+        worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
 
 
 def test_a_pack_without_routes_imports_neither_aiohttp_nor_asyncio(
@@ -199,7 +199,7 @@ asyncio.run_coroutine_threadsafe(begin(), PromptServer.instance.loop)
 NODE_CLASS_MAPPINGS = {}
 """
     worker = start_worker(spec_for(write_pack(tmp_path, {"__init__.py": source})))
-    worker.call("describe", [worker.spec.module_name]).result(20)
+    worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
 
     assert eventually(lambda: len(services.sent) == 2)
     assert services.sent == [("begun", {"main": False}, None)] * 2
@@ -230,6 +230,6 @@ NODE_CLASS_MAPPINGS = {}
     pack = write_pack(tmp_path, {"__init__.py": source})
     worker = start_worker(spec_for(pack, host_facts={"source": str(tmp_path / "comfyui")}))
 
-    worker.call("describe", [worker.spec.module_name]).result(20)
+    worker.call("describe", [worker.spec.module_name]).result(PATIENCE_S)
 
     assert eventually(lambda: "'fake-pack' put 'mine' into" in caplog.text)

@@ -226,15 +226,10 @@ def test_an_environment_on_another_python_is_built_and_a_warm_one_shares_its_fil
         f'python = "{series(other_python)}"\n[dependencies]\npip = "*"\n[pypi-dependencies]\npillow = "*"\n'
     )
     plan = make_plan(tmp_path, text, settings)
-    inodes, seconds = [], []
+    inodes = []
     for number in ("aaaaaaa1", "aaaaaaa2"):
-        workspace, report, started = (
-            shared_store.environment(number).generation(1),
-            RecordingReport(),
-            time.monotonic(),
-        )
+        workspace, report = shared_store.environment(number).generation(1), RecordingReport()
         built = engine.provision(plan, workspace, report)
-        seconds.append(time.monotonic() - started)
         inodes.append(
             next(workspace.prefix.glob("lib/python*/site-packages/PIL/_imaging.*.so")).stat().st_ino
         )
@@ -297,15 +292,15 @@ def test_indexes_of_the_file_serve_the_packages_that_name_them(
 
 def test_dead_hosts_are_waited_for_once_and_together(settings: UserSettings) -> None:
     with silent_server() as url, silent_server() as other:
-        reachability = Reachability(settings, deadline_s=0.5)
+        reachability = Reachability(settings, deadline_s=2.0)
         started = time.monotonic()
         reachability.start([url, other])
         assert not reachability.answers(url)
         assert not reachability.answers(other)
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 4.0, "one after the other"
         started = time.monotonic()
         assert not reachability.answers(url)
-        assert time.monotonic() - started < 0.1
+        assert time.monotonic() - started < 2.0, "it waited once more"
 
 
 def test_a_channel_is_looked_for_behind_its_mirror() -> None:

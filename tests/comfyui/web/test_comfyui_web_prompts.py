@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakepack import request
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from webhost import WebPack, browser, play
 
 from comfy_env_core.comfyui.web.prompts import PromptHandlers
@@ -53,7 +53,7 @@ def test_a_handler_that_hangs_costs_the_limit_and_no_more(
     )
     counting = web_pack(COUNTING, "counts")
     for site in (hanging, counting):
-        site.call("load", [list(site.modules)]).result(20)
+        site.call("load", [list(site.modules)]).result(PATIENCE_S)
     begun = time.monotonic()
 
     result = rewritten(hanging, counting, limit_s=1.0)
@@ -100,7 +100,7 @@ NODE_CLASS_MAPPINGS = {"Node": Node}
     node = site.call("run", request(site.modules[0], "run"))
 
     assert [rewritten(site)["prompt"]["1"]["inputs"]["seen"] for _ in range(2)] == [1, 2]
-    assert node.result(10) == ()
+    assert node.result(PATIENCE_S) == ()
 
 
 def test_the_server_goes_on_while_a_worker_is_started_for_a_prompt(web_pack: WebPack) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from fakepack import request
 from multidict import CIMultiDict
-from patience import eventually
+from patience import PATIENCE_S, eventually
 from webhost import WebPack, browser, play
 from yarl import URL
 
@@ -196,14 +196,14 @@ async def x(request):
                     assert answer.status == 403
 
         play(scenario())
-        site.call("shutdown", []).result(10)
+        site.call("shutdown", []).result(PATIENCE_S)
         assert eventually(lambda: not_running(site))
 
 
 def not_running(site: WebSite) -> bool:
     """The next call starts it anew."""
     try:
-        return bool(site.call("missing", [list(site.modules)]).result(10))
+        return bool(site.call("missing", [list(site.modules)]).result(PATIENCE_S))
     except WorkerError:
         return False
 
@@ -392,4 +392,4 @@ async def together(request):
     play(scenario())
     assert not node.done()
     (Path(site.modules[0]) / "__init__.py.stop").touch()
-    assert node.result(10) == ()
+    assert node.result(PATIENCE_S) == ()
