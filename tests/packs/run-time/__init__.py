@@ -9,7 +9,7 @@ from pathlib import Path
 import folder_paths
 
 if (Path(folder_paths.get_input_directory()) / "import-slowly").exists():
-    time.sleep(30)
+    time.sleep(10)
 
 from . import failures, services, stopping, writing
 
