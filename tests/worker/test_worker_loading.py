@@ -82,50 +82,49 @@ def test_file_under_a_name_of_its_packs_own_making_is_loaded_by_path(
     assert described["classes"][0]["module"] == "my_loose_nodes"
 
 
+#: Whatever ComfyUI looks at in a pack, and a class whose inputs cannot be told.
+LOOKED_AT = """
+import folder_paths, functools
+class AnyType(str):
+    def __ne__(self, other):
+        return False
+ANY = AnyType("*")
+class Base:
+    CATEGORY = "base"
+    _private = 1
+class Node(Base):
+    FUNCTION = "run"
+    RETURN_TYPES = (ANY, "MASK")
+    OUTPUT_IS_LIST = (True, False)
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"x": ("FLOAT", {"max": float("inf")}),
+                             "model": (folder_paths.get_filename_list("loras"),)}}
+    @classmethod
+    def IS_CHANGED(cls, x, **kwargs):
+        return x
+    @staticmethod
+    def VALIDATE_INPUTS(x, *, model="a"):
+        return True
+    async def run(self, x, model):
+        return ()
+class Broken:
+    FUNCTION = "run"
+    @classmethod
+    def INPUT_TYPES(cls):
+        raise SystemExit("no licence")
+class Plain: pass
+NODE_CLASS_MAPPINGS = {"A": Node, "B": Broken}
+NODE_DISPLAY_NAME_MAPPINGS = {"A": "A node"}
+WEB_DIRECTORY = "./js"
+"""
+
+
 def test_description_keeps_what_comfyui_looks_at(
     tmp_path: Path, start_worker: StartWorker, services: RecordingServices
 ) -> None:
     services.answers = {"get_filename_list": ["a.pt"]}
-    pack = write_pack(
-        tmp_path,
-        {
-            "__init__.py": """
-            import folder_paths, functools
-            class AnyType(str):
-                def __ne__(self, other):
-                    return False
-            ANY = AnyType("*")
-            class Base:
-                CATEGORY = "base"
-                _private = 1
-            class Node(Base):
-                FUNCTION = "run"
-                RETURN_TYPES = (ANY, "MASK")
-                OUTPUT_IS_LIST = (True, False)
-                @classmethod
-                def INPUT_TYPES(cls):
-                    return {"required": {"x": ("FLOAT", {"max": float("inf")}),
-                                         "model": (folder_paths.get_filename_list("loras"),)}}
-                @classmethod
-                def IS_CHANGED(cls, x, **kwargs):
-                    return x
-                @staticmethod
-                def VALIDATE_INPUTS(x, *, model="a"):
-                    return True
-                async def run(self, x, model):
-                    return ()
-            class Broken:
-                FUNCTION = "run"
-                @classmethod
-                def INPUT_TYPES(cls):
-                    raise SystemExit("no licence")
-            class Plain: pass
-            NODE_CLASS_MAPPINGS = {"A": Node, "B": Broken}
-            NODE_DISPLAY_NAME_MAPPINGS = {"A": "A node"}
-            WEB_DIRECTORY = "./js"
-            """
-        },
-    )
+    pack = write_pack(tmp_path, {"__init__.py": LOOKED_AT})
     worker = start_worker(spec_for(pack))
     described = describe(worker, worker.spec.module_name)
     exports = described["exports"]
