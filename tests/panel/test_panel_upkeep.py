@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from patience import PATIENCE_S
 from playwright.sync_api import Locator, expect
 
 from panel.driver import Driver
@@ -15,6 +16,7 @@ def test_an_environment_that_was_rebuilt_and_rolled_back_runs_its_node(panel: Dr
 
     article.get_by_role("button", name="Rebuild").click()
     expect(generation(article)).to_have_text("2")
+    wait_until_it_serves(panel, 2)
     assert ran(panel, "rebuilt")
     article.get_by_role("button", name="Roll back").click()
     panel.root.get_by_role("dialog").get_by_role("button", name="Cancel").click()
@@ -23,6 +25,7 @@ def test_an_environment_that_was_rebuilt_and_rolled_back_runs_its_node(panel: Dr
     panel.root.get_by_role("dialog").get_by_role("button", name="Roll back").click()
 
     expect(generation(article)).to_have_text("1")
+    wait_until_it_serves(panel, 1)
     expect(article).to_contain_text("Ready")
     assert ran(panel, "rolled back")
 
@@ -64,6 +67,16 @@ def built(panel: Driver) -> Locator:
 
 def generation(article: Locator) -> Locator:
     return article.locator("dt", has_text="Generation").locator("xpath=following-sibling::dd")
+
+
+def wait_until_it_serves(panel: Driver, number: int) -> None:
+    """Until nodes of `KEPT` run in that generation."""
+    panel.comfyui.wait_until(
+        lambda: panel.comfyui.sites()[KEPT]["serving"]["generation"] == number,
+        PATIENCE_S,
+        f"generation {number}",
+    )
+    panel.wait_for_site(KEPT, "ready")
 
 
 def ran(panel: Driver, text: str) -> bool:
