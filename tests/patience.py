@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 #: Nothing takes so long; a machine that does ten other things may.
 PATIENCE_S = 60.0
-#: For what must not wait for something that would take much longer.
-PROMPTLY_S = 10.0
 
 
 def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:

@@ -193,9 +193,6 @@ def test_what_is_appended_leaves_the_id_as_it_is(path: Path) -> None:
 
 
 def test_the_tail_of_50_megabytes_takes_milliseconds(long_log: Path) -> None:
-    took_s = []
-    for _ in range(3):
-        began_s = time.thread_time()
-        tail(long_log, 1000)
-        took_s.append(time.thread_time() - began_s)
-    assert min(took_s) < 0.03
+    began_s = time.thread_time()
+    tail(long_log, 1000)
+    assert time.thread_time() - began_s < 0.03

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from api.raw_http import RawAnswer, exchange, request, serving
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 from comfy_env_core.api.bodies import LARGEST_BYTES, parse_json
 from comfy_env_core.api.mounting import Mounting
@@ -398,7 +398,7 @@ def test_who_hangs_up_before_the_answer_leaves_the_others_alone(
         assert handlers.entered.wait(PATIENCE_S)
     began = time.monotonic()
     assert request(url, "GET /comfy-env/things").status == 200
-    assert time.monotonic() - began < PROMPTLY_S
+    assert time.monotonic() - began < 5
     handlers.may_leave.set()
     assert request(url, "GET /comfy-env/slow").status == 200
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
@@ -430,8 +430,7 @@ def test_a_large_answer_is_written_beside_the_event_loop() -> None:
     began = time.monotonic()
     json.dumps(large)
     takes_s = time.monotonic() - began
-    # Once is enough: a pause may also be the machine's.
-    assert min(asyncio.run(longest_pause()) for _ in range(3)) < takes_s / 2
+    assert asyncio.run(longest_pause()) < takes_s / 2
 
 
 def test_parsed_numbers_are_whole_where_they_are_written_so() -> None:

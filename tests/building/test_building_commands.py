@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 from comfy_env_core.building.commands import run_logged
 from comfy_env_core.building.errors import BuildCause, BuildError
@@ -40,7 +40,7 @@ def run(code: str, report: Listening, timeout_s: float = PATIENCE_S) -> tuple[in
 
 def ends(pid: int) -> bool:
     """Whether the process ends soon: a killed one takes a moment to go."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + 5  # the sleepers would end by themselves
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
             return False
@@ -62,8 +62,8 @@ def test_a_timeout_kills_the_tool_and_shows_its_last_lines() -> None:
     report = Listening()
     started = time.monotonic()
     with pytest.raises(BuildError, match="had not ended after 1 s") as caught:
-        run("import os,time; print(os.getpid()); time.sleep(60)", report, timeout_s=1)
-    assert time.monotonic() - started < PROMPTLY_S
+        run("import os,time; print(os.getpid()); time.sleep(300)", report, timeout_s=1)
+    assert time.monotonic() - started < 5
     assert caught.value.cause is BuildCause.TIMED_OUT
     assert caught.value.tail == tuple(report.lines)
     assert not psutil.pid_exists(int(report.lines[0]))
@@ -73,7 +73,7 @@ def test_cancel_kills_a_tool_that_ignores_every_polite_signal() -> None:
     code = (
         "import signal,time,os\n"
         "for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)\n"
-        "print(os.getpid()); print('now'); time.sleep(60)"
+        "print(os.getpid()); print('now'); time.sleep(300)"
     )
     report = Listening(cancel_at="now")
     with pytest.raises(BuildError, match="cancelled"):
@@ -84,12 +84,12 @@ def test_cancel_kills_a_tool_that_ignores_every_polite_signal() -> None:
 def test_a_process_left_behind_neither_survives_nor_holds_us_up() -> None:
     code = (
         "import subprocess,sys\n"
-        "print(subprocess.Popen([sys.executable,'-c','import time; time.sleep(60)']).pid)"
+        "print(subprocess.Popen([sys.executable,'-c','import time; time.sleep(300)']).pid)"
     )
     started = time.monotonic()
     returncode, lines = run(code, Listening())
     assert returncode == 0
-    assert time.monotonic() - started < PROMPTLY_S
+    assert time.monotonic() - started < 5
     assert ends(int(lines[0]))
 
 
@@ -124,13 +124,13 @@ def test_a_build_gives_way_to_what_else_runs() -> None:
 #: Starts three sleepers: in a session of its own, as an orphan of a session of its own, and without our environment.
 _LEAVING = """
 import os, subprocess, sys, time
-sleeper = [sys.executable, '-c', 'import time; time.sleep(60)']
+sleeper = [sys.executable, '-c', 'import time; time.sleep(300)']
 print(subprocess.Popen(sleeper, start_new_session=True).pid)
 orphan = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], start_new_session=True).pid, flush=True)"
 subprocess.run([sys.executable, '-c', orphan, *sleeper], start_new_session=True)
 print(subprocess.Popen(sleeper, start_new_session=True, env={}).pid)
 print('now')
-time.sleep(60)
+time.sleep(300)
 """
 
 
@@ -140,14 +140,14 @@ def test_a_cancel_also_ends_what_has_left_the_process_group() -> None:
     started = time.monotonic()
     with pytest.raises(BuildError, match="cancelled"):
         run(_LEAVING, report)
-    assert time.monotonic() - started < PROMPTLY_S
+    assert time.monotonic() - started < 5
     assert len(report.lines) == 4
     assert all(ends(int(pid)) for pid in report.lines[:3])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing leaves a job object")
 def test_a_tool_that_fails_leaves_no_daemon_behind() -> None:
-    code = _LEAVING.replace("time.sleep(60)\n", "sys.exit(1)\n")
+    code = _LEAVING.replace("time.sleep(300)\n", "sys.exit(1)\n")
     returncode, lines = run(code, Listening())
     assert returncode == 1
     assert all(ends(int(pid)) for pid in lines[:2])
@@ -157,7 +157,7 @@ def test_a_line_without_end_neither_fills_the_memory_nor_the_log() -> None:
     code = "import sys\nfor _ in range(3000): sys.stdout.write('x' * 10_000)\nprint('\\nlast')"
     started = time.monotonic()
     lines = run(code, Listening())[1]
-    assert time.monotonic() - started < PROMPTLY_S
+    assert time.monotonic() - started < 5
     assert lines[-1] == "last"
     assert max(map(len, lines)) < 5000
 

@@ -39,10 +39,10 @@ def test_what_only_looks_like_a_secret_stays(tmp_path: Path) -> None:
 
 def test_a_thousand_lines_a_second_are_no_burden_and_all_of_them_arrive(tmp_path: Path) -> None:
     log = InstallLog(tmp_path / "install.log", ("header",))
-    started = time.thread_time()
+    started = time.monotonic()
     for number in range(5000):
         log.line(f"line {number} \udcff")
-    assert time.thread_time() - started < 2.5
+    assert time.monotonic() - started < 2.5
     log.close("done")
     lines = log.path.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 5002

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from building import fake_engine
 from building.fake_engine import FakeEngine, broken, make_plan, write_config
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 from comfy_env_core.building.errors import BuildCause
 from comfy_env_core.building.jobs import Builder, JobSnapshot
@@ -97,7 +97,7 @@ def test_a_builder_killed_in_the_middle_leaves_nothing_that_passes_for_done(
         process.send_signal(signal.SIGKILL)
         process.communicate()
     if sys.platform == "linux":
-        wait_until(lambda: not is_running(child))
+        wait_until(lambda: not is_running(child), 2)
     assert workspace.prefix.exists()
     assert not workspace.is_done()
 
@@ -109,7 +109,7 @@ def test_a_builder_killed_in_the_middle_leaves_nothing_that_passes_for_done(
     assert not list(workspace.directory.glob(".*.trash"))
 
 
-def test_cancel_ends_the_whole_process_tree_promptly(store: Store, config: Path) -> None:
+def test_cancel_ends_the_whole_process_tree_within_two_seconds(store: Store, config: Path) -> None:
     plan = make_plan(config)
     environment = store.environment(plan.environment_id)
     workspace = environment.generation(1)
@@ -125,7 +125,7 @@ def test_cancel_ends_the_whole_process_tree_promptly(store: Store, config: Path)
         took_s = time.monotonic() - asked
     assert end.state is CANCELLED
     assert end.error is not None and end.error.cause is BuildCause.CANCELLED
-    assert took_s < PROMPTLY_S
+    assert took_s < 2
     assert not any(is_running(process.pid) for process in tree)
     assert not workspace.prefix.exists(), "the room is given back"
 
@@ -195,7 +195,9 @@ def test_shutdown_while_building_ends_the_build_and_its_processes(store: Store, 
     job = builder.submit(plan)
     wait_until((workspace.prefix / "part1").exists)
     child = int((workspace.directory / "child.pid").read_text())
+    started = time.monotonic()
     assert builder.shutdown()
+    assert time.monotonic() - started < 3
     assert not is_running(child)
     assert job.wait(0).state is CANCELLED
     with pytest.raises(RuntimeError, match="shut down"):
@@ -326,7 +328,9 @@ def test_a_second_site_with_the_same_plan_only_gets_a_link(
     with builder_for(store, engine) as builder:
         assert builder.submit(plan).wait(PATIENCE_S).state is DONE
         before = store.environment(plan.environment_id).generation(1).done_path.stat().st_mtime_ns
+        started = time.monotonic()
         assert builder.submit(plan, [site]).snapshot().state is DONE
+        assert time.monotonic() - started < 1
     assert engine.builds == 1
     assert store.environment(plan.environment_id).generation(1).done_path.stat().st_mtime_ns == before
     assert [path.name for path in site.iterdir()] == [f"_env_{plan.environment_id}"]

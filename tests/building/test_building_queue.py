@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from building.fake_engine import FakeEngine, make_plan, write_config
 from building.test_building_jobs import builder_for, is_running, other_process, start, wait_until
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 from comfy_env_core.building import construction
 from comfy_env_core.building.build_queue import BuildQueue
@@ -126,7 +126,7 @@ def test_another_process_can_cancel_a_build_and_it_leaves_a_clean_state(
     assert job is not None
     assert (job.pid, job.state, job.phase) == (process.pid, "building", "installing")
     output = process.communicate(timeout=PATIENCE_S)[0]
-    assert time.monotonic() - asked < PROMPTLY_S
+    assert time.monotonic() - asked < 3
     assert "cancelled" in output.split("\n")
     assert not is_running(child)
     assert read_running_job(environment) is None
@@ -235,7 +235,7 @@ def test_the_pause_before_another_attempt_is_shown_and_can_be_cancelled(
     asked = time.monotonic()
     job.cancel()
     assert job.wait(PATIENCE_S).state is EnvironmentState.CANCELLED
-    assert time.monotonic() - asked < PROMPTLY_S
+    assert time.monotonic() - asked < 1
     assert any("attempt 2 of 3 in 60 s" in snapshot.text for snapshot in heard)
     assert builder.shutdown()
     assert "The line was cut" in store.environment(plans[0].environment_id).log_path.read_text()

@@ -12,7 +12,6 @@ import pytest
 from building.engines.offline_channel import served
 from building.engines.samples import RecordingReport, silent_server
 from building.wheel_farm import write_page, write_torch_index, write_wheel
-from patience import PROMPTLY_S
 
 from comfy_env_core.building.accelerators import OtherAccelerator
 from comfy_env_core.building.cuda import Cuda
@@ -154,7 +153,7 @@ def test_waiting_for_a_silent_index_can_be_cancelled(tmp_path: Path) -> None:
         with pytest.raises(BuildError) as caught:
             settle(make(settings), settings, Reachability(settings, deadline_s=30.0), report)
     assert caught.value.cause is BuildCause.CANCELLED
-    assert time.monotonic() - started < PROMPTLY_S
+    assert time.monotonic() - started < 2
 
 
 def test_an_index_that_has_the_version_keeps_the_pin(index: tuple[Path, str]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from building.fake_engine import FakeEngine, make_plan, write_config
-from patience import PROMPTLY_S
 
 from comfy_env_core.building import verification
 from comfy_env_core.building.cuda_packages import CudaWheelsWanted
@@ -131,7 +130,7 @@ def test_verification_can_be_cancelled(config: Path) -> None:
     started = time.monotonic()
     with pytest.raises(BuildError, match="cancelled"):
         verify(built, make_plan(config), report)
-    assert time.monotonic() - started < PROMPTLY_S
+    assert time.monotonic() - started < 5
 
 
 def test_what_imports_passes_and_is_logged(config: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 from host.base import PACKS, Place, install_pack, make_base
 from host.events import EventStream
@@ -17,8 +17,12 @@ from host.fixtures import StartComfyUI
 from host.server import ComfyUI
 
 KILL_AFTER_S = 4.0
+#: The stop button takes effect within this, where the node's code looks.
+PROMPTLY_S = 0.2
 #: How long the pack takes to import when it is told to be slow.
 IMPORT_S = 10.0
+#: What the page, its connection and a busy machine add to it.
+TOLERANCE_S = 0.6
 
 COPIES = ("Plain", "RunTime")
 BOTH = pytest.mark.parametrize("copy", COPIES)
@@ -283,7 +287,7 @@ def test_a_node_that_looks_stops_promptly_and_the_next_run_works(
 ) -> None:
     entry, seconds = stop(comfyui, events, name, way)
     assert message(entry, "execution_interrupted")["node_id"] == "7"
-    assert seconds < KILL_AFTER_S
+    assert seconds < PROMPTLY_S + TOLERANCE_S
     assert run(comfyui, "RunTime", "Ask")["status"]["status_str"] == "success"
 
 
@@ -295,7 +299,7 @@ def test_a_node_that_does_not_stop_is_stopped_with_its_process_and_the_error_say
     error = message(entry, "execution_error")
     assert f"did not react to cancel within {KILL_AFTER_S:g} s" in error["exception_message"]
     assert "kept in memory" in error["exception_message"] and "run-time" in error["exception_message"]
-    assert KILL_AFTER_S <= seconds < KILL_AFTER_S + PROMPTLY_S
+    assert KILL_AFTER_S <= seconds < KILL_AFTER_S + 2
     assert run(comfyui, "RunTime", "Ask")["status"]["status_str"] == "success"
 
 
@@ -319,7 +323,7 @@ def test_stop_while_the_pack_is_still_imported_is_prompt(
         comfyui.post("/interrupt", {})
         begin = time.monotonic()
         entry = comfyui.wait_for_prompt(prompt_id, timeout_s=PATIENCE_S)
-        assert time.monotonic() - begin < IMPORT_S / 2
+        assert time.monotonic() - begin < IMPORT_S / 4
         assert message(entry, "execution_interrupted")["node_id"] == "7"
     finally:
         flag.unlink()

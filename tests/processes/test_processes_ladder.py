@@ -75,7 +75,7 @@ def test_leftover_grandchild_is_killed_when_its_parent_ends(started: list[Child]
     child = run(started, "import subprocess; print(subprocess.Popen(['sleep', '100']).pid, flush=True)")
     grandchild = int(first_line(child))
     assert child.wait(PATIENCE_S) == 0
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + 2
     while True:
         try:
             os.kill(grandchild, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from fakepack import RecordingServices, node_pack, request, spec_for, write_pack
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 from workers import StartWorker
 
 from comfy_env_core.environments.states import WorkerState
@@ -50,7 +50,9 @@ def wait_for(condition: object, patience_s: float = PATIENCE_S) -> float:
     return time.monotonic() - start
 
 
-def test_worker_crash_fails_every_pending_call_promptly(tmp_path: Path, start_worker: StartWorker) -> None:
+def test_worker_crash_fails_every_pending_call_within_a_second(
+    tmp_path: Path, start_worker: StartWorker
+) -> None:
     pack = node_pack(tmp_path, SLEEP)
     lines: list[str] = []
     worker = start_worker(spec_for(pack), on_output=lambda spec, line: lines.append(line))
@@ -64,7 +66,7 @@ def test_worker_crash_fails_every_pending_call_promptly(tmp_path: Path, start_wo
             call.result(PATIENCE_S)
         assert "sleeping now" in caught.value.tail
         assert str(worker.spec.log_path) in str(caught.value)
-    assert time.monotonic() - start < PROMPTLY_S
+    assert time.monotonic() - start < 1.0
     assert worker.state is WorkerState.CRASHED
     with pytest.raises(WorkerStopped, match="not running"):
         worker.call("ping")
@@ -205,7 +207,7 @@ time.sleep(100)
 @pytest.mark.parametrize(
     "busy", ["re.match('(a+)+$', 'a' * 60 + 'b')", "time.sleep(100)"], ids=["stuck in C", "asleep"]
 )
-def test_killed_host_takes_worker_and_grandchild_along_promptly(tmp_path: Path, busy: str) -> None:
+def test_killed_host_takes_worker_and_grandchild_along_within_a_second(tmp_path: Path, busy: str) -> None:
     pack = node_pack(
         tmp_path,
         f"""
@@ -223,7 +225,7 @@ def test_killed_host_takes_worker_and_grandchild_along_promptly(tmp_path: Path, 
         assert len(pids) == 2 and all(is_running(pid) for pid in pids)
         host.kill()
         host.wait()
-        assert wait_for(lambda: not any(is_running(pid) for pid in pids)) < PROMPTLY_S
+        assert wait_for(lambda: not any(is_running(pid) for pid in pids)) < 1.0
 
 
 def test_stopping_lets_exit_handlers_run(tmp_path: Path, start_worker: StartWorker) -> None:
@@ -266,7 +268,7 @@ def test_forked_child_of_a_node_neither_speaks_nor_keeps_the_connection(
     start = time.monotonic()
     with pytest.raises(WorkerCrashed):
         worker.call("run", request(worker.spec.module_name, "die")).result(PATIENCE_S)
-    assert time.monotonic() - start < PROMPTLY_S
+    assert time.monotonic() - start < 1.0
     wait_for(lambda: not is_running(child))
 
 

@@ -11,7 +11,7 @@ import livenodes
 import pytest
 from livenodes import Vae, VaeError
 from nodecalls import Nodes, in_thread
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 from comfy_env_core.supervision import WorkerCrashed, WorkerTimedOut
 from comfy_env_core.wire import DeadHandle, RemoteError
@@ -83,7 +83,7 @@ def test_deadline_ends_a_node_that_is_deep_in_nested_calls(nodes: Nodes) -> None
     start = time.monotonic()
     with pytest.raises(WorkerTimedOut, match=r"took longer than 0.5 s"):
         nodes.get("call", vae.call, sleep, timeout_s=0.5)
-    assert time.monotonic() - start < PROMPTLY_S
+    assert time.monotonic() - start < 5
     assert [type(error) for error in seen] == [DeadHandle]
 
 

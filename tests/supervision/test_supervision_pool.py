@@ -34,7 +34,7 @@ BODY = """
     def wait(self):
         import time
         print("waiting now", flush=True)
-        time.sleep(30)
+        time.sleep(100)
     def ask(self):
         import sys
         home = sys.modules["folder_paths"].__loader__._home

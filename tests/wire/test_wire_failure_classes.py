@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from patience import PROMPTLY_S
 
 from comfy_env_core.wire import CallTimeout, DeadHandle, DecodeError, PeerGone, RemoteError, remote_origin
 from comfy_env_core.wire.failures import describe_error, rebuild_error
@@ -148,7 +147,7 @@ def test_traceback_of_a_million_frames_is_cut() -> None:
     frames, trace = 0, back.__traceback__
     while trace is not None:
         frames, trace = frames + 1, trace.tb_next
-    assert frames == 100 and time.monotonic() - started < PROMPTLY_S
+    assert frames == 100 and time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(

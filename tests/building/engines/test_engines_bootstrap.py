@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from building.engines.samples import silent_server
-from patience import PATIENCE_S, PROMPTLY_S
+from patience import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -48,7 +48,7 @@ def test_a_silent_index_costs_no_more_than_the_budget_and_is_explained(tmp_path:
             "PATH": "",
         }
         missing, problem, seconds, _, _ = run(tmp_path / "store", 0.5, environ)
-    assert seconds < PROMPTLY_S
+    assert seconds < 5
     assert missing[:3] == ["msgpack", "filelock", "psutil"]
     assert problem
 
@@ -71,6 +71,7 @@ def test_what_is_missing_is_fetched_once_and_found_again_without_the_network(
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
         "HOME": str(tmp_path),
     }
-    missing, problem, _, _, modules = run(tmp_path / "store", PATIENCE_S, nowhere)
+    missing, problem, seconds, _, modules = run(tmp_path / "store", PATIENCE_S, nowhere)
     assert (missing, problem) == ([], None)
     assert "ssl" not in modules  # nothing that talks to the network was even imported
+    assert seconds < 0.5

@@ -292,15 +292,15 @@ def test_indexes_of_the_file_serve_the_packages_that_name_them(
 
 def test_dead_hosts_are_waited_for_once_and_together(settings: UserSettings) -> None:
     with silent_server() as url, silent_server() as other:
-        reachability = Reachability(settings, deadline_s=2.0)
+        reachability = Reachability(settings, deadline_s=0.5)
         started = time.monotonic()
         reachability.start([url, other])
         assert not reachability.answers(url)
         assert not reachability.answers(other)
-        assert time.monotonic() - started < 4.0, "one after the other"
+        assert time.monotonic() - started < 1.0
         started = time.monotonic()
         assert not reachability.answers(url)
-        assert time.monotonic() - started < 2.0, "it waited once more"
+        assert time.monotonic() - started < 0.1
 
 
 def test_a_channel_is_looked_for_behind_its_mirror() -> None:

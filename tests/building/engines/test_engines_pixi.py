@@ -24,7 +24,6 @@ from building.engines.samples import (
     sha256,
     silent_server,
 )
-from patience import PROMPTLY_S
 
 from comfy_env_core.building.engines import pixi as pixi_engine
 from comfy_env_core.building.engines.choosing import EngineChooser, choose_engine
@@ -109,12 +108,12 @@ def test_a_server_that_never_answers_does_not_hold_the_choice_beyond_the_deadlin
     with silent_server() as url:
         settings = lonely_settings(tmp_path, COMFY_ENV_PIXI_MIRROR=url)
         started = time.monotonic()
-        chooser = EngineChooser(store, settings, deadline_s=2.0)
+        chooser = EngineChooser(store, settings, deadline_s=0.4)
         assert chooser.choose(RecordingReport()).name == "embedded"
-        assert time.monotonic() - started < PROMPTLY_S
+        assert time.monotonic() - started < 2
         started = time.monotonic()
         assert chooser.choose(RecordingReport()).name == "embedded"
-        assert time.monotonic() - started < 2.0, "it waited once more"
+        assert time.monotonic() - started < 0.1
 
 
 def test_a_download_with_a_wrong_checksum_is_refused_and_the_embedded_engine_builds(
