@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from patience import PATIENCE_S
 from wire.corpus import Mesh
 
 from comfy_env_core.wire import CallTimeout, Channel, Connection, DeadHandle, Handle, IncomingCall, PeerGone
@@ -21,6 +20,7 @@ from comfy_env_core.wire.segments import SegmentMemory
 THREADS = 5
 NESTED_LEVELS = 3
 LARGE_BYTES = 1 << 20
+PATIENCE_S = 10.0
 # What a call under way may end with once the peer is gone: that, or the news that an object lived there.
 EXPECTED = (PeerGone, DeadHandle)
 
